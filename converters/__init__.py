@@ -1,0 +1,1 @@
+"""A trained sequence model becomes a step model, and that an artifact, checked."""

@@ -1,0 +1,1 @@
+"""The workshop: data, models, training, compression, evaluation and the command line."""
