@@ -38,7 +38,7 @@ def smallest_runtime(network: bytes) -> str | None:
 def _code(model: Any, operator: Any) -> int:
     code = model.operatorCodes[operator.opcodeIndex]
     # Codes under 127 also stand in the older, one-byte field.
-    return max(code.builtinCode, code.deprecatedBuiltinCode)
+    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
 
 
 def _casts_first(model: Any, graph: Any) -> None:

@@ -1,0 +1,237 @@
+"""From a trained model to an artifact under its name, or to an error and no file."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from runtime.artifact import read_artifact
+from runtime.engine import Engine
+
+from converters.artifact_writer import pack_artifact
+from converters.calibration import CALIBRATION_FRAMES, Calibration, calibrate
+from converters.fidelity import FIDELITY_FRAMES, Gate, measure_fidelity
+from converters.graph_rewrites import rewrite, smallest_runtime
+from converters.parity import PARITY_TOLERANCE, measure_parity
+from converters.step_model import build_step_model
+from converters.tflite import convert_saved_model
+from runtime.atomic import replacing
+from runtime.errors import CalibrationError, ConversionError, FidelityError
+from runtime.spec import DecisionSpec, FidelitySpec, InputSpec, ParitySpec, ResetSpec, Spec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from converters.step_model import StepModel
+    from converters.stream import FrameStream
+    from runtime.spec import Precision
+
+PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "dynamic", "int8")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionConfig:
+    """What a conversion is told beside the model.
+
+    Attributes:
+        name: of the model.
+        labels: one a class.
+        fps: frames a second of the data it was trained on.
+        input: scale and offset are what the model expects; its size and channels must be the model's.
+        precision: of the network.
+        reset: when states go back.
+        decision: how probabilities become events.
+        gate: what the artifact must hold.
+        calibration_frames: rolled out for int8.
+        fidelity_frames: the length of the stream of the gate.
+        plain: no graph rewrites: the yardstick that they are measured against.
+        keep: write a file that fails its gate as `NAME.failed.tflite`.
+        made: what else the spec tells about how the model was made.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    fps: float
+    input: InputSpec
+    precision: Precision
+    reset: ResetSpec = field(default_factory=ResetSpec)
+    decision: DecisionSpec = field(default_factory=DecisionSpec)
+    gate: Gate = field(default_factory=Gate)
+    calibration_frames: int = CALIBRATION_FRAMES
+    fidelity_frames: int = FIDELITY_FRAMES
+    plain: bool = False
+    keep: bool = False
+    made: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Converted:
+    """An artifact that was written.
+
+    Attributes:
+        path: where.
+        spec: what it says.
+    """
+
+    path: Path
+    spec: Spec
+
+
+def convert(
+    model: Any,
+    path: Path,
+    config: ConversionConfig,
+    *,
+    calibration: FrameStream | None,
+    fidelity: FrameStream,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Converted:
+    """Convert a trained sequence model, measure it, and write the artifact if its gate holds.
+
+    Args:
+        model: of tf_keras or Keras 3.
+        path: the artifact's; its folder must exist.
+        config: see `ConversionConfig`.
+        calibration: the stream that int8 ranges come from; needed for int8 alone.
+        fidelity: the stream that the gate is measured on.
+        progress: told the stage, and how many of how many frames it has done.
+
+    Raises:
+        ConversionError: where the model has no step form, or the step does not equal the model.
+        FidelityError: where the gate does not hold; `path` is then as it was.
+    """
+    if not path.parent.is_dir():
+        raise ConversionError(f"The folder {path.parent} does not exist. Make it, or choose another --output.")
+    step_model = build_step_model(model, scale=config.input.scale, offset=config.input.offset)
+    _check_shape(step_model, config)
+    parity = measure_parity(model, step_model)
+    if parity.max_error > PARITY_TOLERANCE:
+        raise ConversionError(
+            f"The step differs from the model by {parity.max_error:.2g} over {parity.frames} frames, more than "
+            f"{PARITY_TOLERANCE:g}. Report the model's layers as a fault of framestep."
+        )
+    ranges = _calibrate(step_model, config, calibration, progress) if config.precision == "int8" else None
+    network = _network(step_model, config, ranges)
+    spec = _spec(step_model, config, network, ranges, ParitySpec(frames=parity.frames, max_error=parity.max_error))
+    with replacing(path) as temporary:
+        temporary.write_bytes(pack_artifact(network, spec))
+        measured = _measure(step_model, temporary, config, fidelity, progress)
+        spec = replace(spec, fidelity=measured)
+        temporary.write_bytes(pack_artifact(network, spec))
+        try:
+            config.gate.check(measured)
+        except FidelityError as error:
+            kept = _keep_failed(temporary, path) if config.keep else None
+            raise FidelityError(str(error), report={"path": kept, **describe(temporary, spec)}) from None
+    return Converted(path=path, spec=spec)
+
+
+def describe(path: Path, spec: Spec) -> dict[str, object]:
+    """Return what `convert --json` says of a written file, but for its path."""
+    import gzip
+
+    content = path.read_bytes()
+    return {
+        "precision": spec.precision,
+        "bytes": len(content),
+        "gzip_bytes": len(gzip.compress(content, mtime=0)),
+        "fidelity": None if spec.fidelity is None else asdict(spec.fidelity),
+    }
+
+
+def _check_shape(step_model: StepModel, config: ConversionConfig) -> None:
+    wanted = config.input.shape[1:]
+    if tuple(step_model.frame_shape) != wanted:
+        raise ConversionError(f"The model takes frames of {tuple(step_model.frame_shape)}; the data are {wanted}.")
+    if step_model.classes != len(config.labels):
+        raise ConversionError(
+            f"The model has {step_model.classes} classes, and {len(config.labels)} labels were given: "
+            f"{', '.join(config.labels[:8])}. Give one label a class with --labels."
+        )
+
+
+def _calibrate(
+    step_model: StepModel,
+    config: ConversionConfig,
+    stream: FrameStream | None,
+    progress: Callable[[str, int, int], None],
+) -> Calibration:
+    if stream is None:
+        raise CalibrationError("int8 needs frames to calibrate on. Give them with --calibrate.")
+    total = config.calibration_frames
+    return calibrate(
+        step_model,
+        stream,
+        reset=config.reset,
+        frames=total,
+        progress=lambda done: progress("calibrating", done, total),
+    )
+
+
+def _network(step_model: StepModel, config: ConversionConfig, calibration: Calibration | None) -> bytes:
+    with tempfile.TemporaryDirectory(prefix="framestep-") as folder:
+        step_model.save(Path(folder), ranges=None if calibration is None else calibration.ranges)
+        network = convert_saved_model(Path(folder), config.precision)
+    return network if config.plain else rewrite(network)
+
+
+def _spec(
+    step_model: StepModel,
+    config: ConversionConfig,
+    network: bytes,
+    calibration: Calibration | None,
+    parity: ParitySpec,
+) -> Spec:
+    return Spec(
+        name=config.name,
+        input=config.input,
+        fps=config.fps,
+        states=step_model.state_specs(),
+        labels=config.labels,
+        reset=config.reset,
+        decision=config.decision,
+        precision=config.precision,
+        calibration=None if calibration is None else calibration.spec,
+        parity=parity,
+        interpreters={"tflite": smallest_runtime(network)},
+        sha256=hashlib.sha256(network).hexdigest(),
+        made=_made(config),
+    )
+
+
+def _made(config: ConversionConfig) -> dict[str, str]:
+    import tensorflow as tf
+
+    from runtime import __version__
+
+    rewrites = "none" if config.plain else "casts first, float softmax"
+    return {"framestep": __version__, "tensorflow": tf.__version__, "rewrites": rewrites} | config.made
+
+
+def _measure(
+    step_model: StepModel,
+    path: Path,
+    config: ConversionConfig,
+    stream: FrameStream,
+    progress: Callable[[str, int, int], None],
+) -> FidelitySpec:
+    total = config.fidelity_frames
+    return measure_fidelity(
+        step_model,
+        Engine(read_artifact(path)).stepper(),
+        stream,
+        labels=config.labels,
+        reset=config.reset,
+        frames=total,
+        progress=lambda done: progress("measuring fidelity", done, total),
+    )
+
+
+def _keep_failed(temporary: Path, path: Path) -> str:
+    failed = path.with_name(f"{path.stem}.failed{path.suffix}")
+    with replacing(failed) as copy:
+        copy.write_bytes(temporary.read_bytes())
+    return str(failed)
