@@ -1,0 +1,11 @@
+"""framestep's own layers, for tf_keras: what its networks are trained with.
+
+The same layers for Keras 3 are in `converters.layers.keras3`.
+"""
+
+from __future__ import annotations
+
+from converters.layers.bounded import BoundedGRUCell, BoundedLSTMCell, BoundedRNNCell
+from converters.layers.tf_keras_family import FrameDifference, PeepholeLSTMCell
+
+__all__ = ["BoundedGRUCell", "BoundedLSTMCell", "BoundedRNNCell", "FrameDifference", "PeepholeLSTMCell"]
