@@ -5,7 +5,8 @@ The same layers for Keras 3 are in `converters.layers.keras3`.
 
 from __future__ import annotations
 
+from converters.layers.axis_mean import AxisMean
 from converters.layers.bounded import BoundedGRUCell, BoundedLSTMCell, BoundedRNNCell
 from converters.layers.tf_keras_family import FrameDifference, PeepholeLSTMCell
 
-__all__ = ["BoundedGRUCell", "BoundedLSTMCell", "BoundedRNNCell", "FrameDifference", "PeepholeLSTMCell"]
+__all__ = ["AxisMean", "BoundedGRUCell", "BoundedLSTMCell", "BoundedRNNCell", "FrameDifference", "PeepholeLSTMCell"]

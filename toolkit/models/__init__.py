@@ -1,0 +1,1 @@
+"""Models that framestep trains: input x encoder x cell x head."""

@@ -1,0 +1,185 @@
+"""The per-frame part of a model: pictures to features."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import tf_keras
+
+from converters.layers import AxisMean
+from runtime.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from toolkit.models.config import ModelConfig
+
+MOBILENET_ALPHA = 0.35
+"""Width of MobileNetV2: the smallest with published weights."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Convolution:
+    """One block: convolution, perhaps batch normalisation, activation, perhaps pooling by 2."""
+
+    filters: int
+    kernel: int = 3
+    stride: int = 1
+    padding: Literal["same", "valid"] = "same"
+    norm: bool = False
+    pool: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """A preset's encoder.
+
+    Attributes:
+        convolutions: see `Convolution`.
+        ending: how maps become features: all of them (`flatten`), or the mean over rows beside the mean over columns
+            (`profiles`), which keeps where something is at a small part of the weights.
+        features: a dense layer after that, or None.
+        units: of the cell, where the user names none.
+        head: a dense layer between cell and classes, or None.
+    """
+
+    convolutions: tuple[Convolution, ...]
+    ending: Literal["flatten", "profiles"] = "profiles"
+    features: int | None = None
+    units: int
+    head: int | None = None
+
+
+PLANS = {
+    "tiny": Plan(
+        convolutions=(Convolution(filters=8, kernel=5, stride=2), Convolution(filters=16, stride=2)),
+        features=48,
+        units=48,
+    ),
+    "small": Plan(
+        convolutions=(
+            Convolution(filters=16, kernel=5, stride=2, norm=True),
+            Convolution(filters=32, norm=True, pool=True),
+            Convolution(filters=48, norm=True, pool=True),
+        ),
+        features=64,
+        units=64,
+    ),
+    # The published CNN-LSTM that framestep began with: 32x32x3 frames, and every frame in its place in time.
+    "article": Plan(
+        convolutions=(
+            Convolution(filters=32, padding="valid", pool=True),
+            Convolution(filters=64, padding="valid", pool=True),
+        ),
+        ending="flatten",
+        units=128,
+        head=128,
+    ),
+}
+
+
+def build_encoder(config: ModelConfig, *, weights: Path | None = None) -> Any:
+    """Build the model `encoder`: pictures [batch, height, width, channels] to features, or maps for a ConvLSTM.
+
+    Args:
+        config: of the whole model.
+        weights: a file of MobileNetV2's weights without its top.
+
+    Raises:
+        ConfigError: where the pictures are too small for so many convolutions, or the weights do not fit.
+    """
+    pictures = tf_keras.Input((config.height, config.width, config.channels), name="picture")
+    if config.preset == "mobilenet":
+        return _mobilenet(config, pictures, weights)
+    if weights is not None:
+        raise ConfigError(f"--weights belongs to preset mobilenet, not to {config.preset}. Leave it out.")
+    plan = PLANS[config.preset]
+    maps = pictures
+    for number, block in enumerate(_blocks(plan, config.depth), start=1):
+        maps = _convolve(maps, block, number, config)
+    if config.cell != "convlstm":
+        maps = _finish(maps, plan, config)
+    return tf_keras.Model(pictures, maps, name="encoder")
+
+
+def activation(kind: str, name: str) -> Any:
+    """One activation as a layer of its own: it fuses into what stands before it, and can be bounded later."""
+    if kind == "relu":
+        return tf_keras.layers.ReLU(name=name)
+    if kind == "relu6":
+        return tf_keras.layers.ReLU(max_value=6.0, name=name)
+    return tf_keras.layers.Activation(kind, name=name)
+
+
+def _blocks(plan: Plan, depth: int | None) -> tuple[Convolution, ...]:
+    blocks = list(plan.convolutions[:depth])
+    while depth is not None and len(blocks) < depth:
+        last = blocks[-1]
+        blocks.append(replace(last, filters=min(2 * last.filters, 128), kernel=3, stride=1))
+    return tuple(blocks)
+
+
+def _convolve(maps: Any, block: Convolution, number: int, config: ModelConfig) -> Any:
+    layers = tf_keras.layers
+    name = f"conv{number}"
+    smallest = block.kernel if block.padding == "valid" else 1
+    if min(maps.shape[1:3]) < smallest:
+        raise _too_small(config, number)
+    maps = layers.Conv2D(
+        block.filters, block.kernel, strides=block.stride, padding=block.padding, use_bias=not block.norm, name=name
+    )(maps)
+    if block.norm:
+        # A short training sees few batches: the usual momentum of .99 would lag behind the weights.
+        maps = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(maps)
+    maps = activation(config.activation, f"{name}_activation")(maps)
+    if block.pool:
+        if min(maps.shape[1:3]) < 2:
+            raise _too_small(config, number)
+        pool = layers.MaxPooling2D if config.pooling == "max" else layers.AveragePooling2D
+        maps = pool(2, name=f"{name}_pool")(maps)
+    return maps
+
+
+def _finish(maps: Any, plan: Plan, config: ModelConfig) -> Any:
+    layers = tf_keras.layers
+    if plan.ending == "flatten":
+        features = layers.Flatten(name="flatten")(maps)
+    else:
+        rows = layers.Flatten(name="rows_flat")(AxisMean(axis=1, name="rows")(maps))
+        columns = layers.Flatten(name="columns_flat")(AxisMean(axis=2, name="columns")(maps))
+        features = layers.Concatenate(name="profiles")([rows, columns])
+    if plan.features is None:
+        return features
+    features = layers.Dense(plan.features, name="features")(features)
+    return activation(config.activation, "features_activation")(features)
+
+
+def _mobilenet(config: ModelConfig, pictures: Any, weights: Path | None) -> Any:
+    maps_only = config.cell == "convlstm"
+    backbone = tf_keras.applications.MobileNetV2(
+        input_tensor=pictures,
+        alpha=MOBILENET_ALPHA,
+        include_top=False,
+        weights=None,
+        pooling=None if maps_only else "avg",
+    )
+    if weights is not None:
+        if not weights.is_file():
+            raise ConfigError(f"{weights} does not exist. Name a file of MobileNetV2's weights.")
+        try:
+            backbone.load_weights(str(weights))
+        except (OSError, ValueError, KeyError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ConfigError(
+                f"{weights} does not hold the weights of MobileNetV2 {MOBILENET_ALPHA} without its top, for "
+                f"{config.channels} channels: {reason} Take the file that belongs to it, or leave --weights out."
+            ) from None
+    return tf_keras.Model(backbone.input, backbone.output, name="encoder")
+
+
+def _too_small(config: ModelConfig, number: int) -> ConfigError:
+    return ConfigError(
+        f"Pictures of {config.width}x{config.height} are used up by convolution {number} of preset {config.preset}. "
+        "Take larger pictures or a smaller --depth."
+    )
