@@ -55,7 +55,7 @@ def test_no_module_of_runtime_loads_a_training_library_an_interpreter_or_a_decod
 def test_help_loads_click_and_the_standard_library_alone(modules_after: Modules) -> None:
     ours = modules_after(HELP) - modules_after("pass")
     foreign = {name for name in ours if name.partition(".")[0] not in sys.stdlib_module_names | {"click", "colorama"}}
-    assert {name for name in foreign if not name.startswith("__editable__")} == {"runtime", "toolkit", "toolkit.cli"}
+    assert {name for name in foreign if not name.startswith("__editable__")} == {"toolkit", "toolkit.cli"}
 
 
 def test_help_loads_at_most_a_few_modules_more_than_click(modules_after: Modules) -> None:

@@ -1,0 +1,1 @@
+"""Measuring: accuracy on clips, what happens on streams, time and memory."""
