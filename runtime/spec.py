@@ -9,24 +9,37 @@ from __future__ import annotations
 import json
 import math
 import re
-import types
-import typing
-from dataclasses import MISSING, Field, asdict, dataclass, field, fields, is_dataclass
-from typing import Any, Literal, TypeAlias, TypeVar
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from runtime.errors import SpecError
+from runtime.plain import from_plain as from_plain  # noqa: PLC0414  # callers find it here
+from runtime.plain import kind, read_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 FORMAT = 1
 """The version of the format that this reader knows."""
 
 MAX_LABELS = 4096
 MAX_STATES = 256
+MAX_NAME = 200
+MAX_RANK = 8
 MAX_DIMENSION = 1 << 20
 
 Precision: TypeAlias = Literal["float32", "float16", "dynamic", "int8", "mixed"]
 Initial: TypeAlias = "float | int | list[Any]"
 
 _NAME = re.compile(r"[A-Za-z0-9_.\-]{1,64}")
+_FLOAT32_MAX = (2 - 2**-23) * 2.0**127
+_SMALLEST_SCALE = 2.0**-126
+_RANGES: dict[str, tuple[float, float]] = {
+    "float32": (-_FLOAT32_MAX, _FLOAT32_MAX),
+    "int8": (-128, 127),
+    "uint8": (0, 255),
+    "int16": (-32768, 32767),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +111,26 @@ class StateSpec:
                 f"{where}: a state's name is 1 to 64 of A-Z a-z 0-9 _ . - and neither frame nor probabilities."
             )
         if not self.shape or self.shape[0] != 1:
-            raise SpecError(f"{where}.shape is {list(self.shape)}; it must begin with 1, one stream at a time.")
+            raise SpecError(
+                f"{where}.shape is {list(self.shape[:MAX_RANK])}; it must begin with 1, one stream at a time."
+            )
+        _within(f"The rank of {where}", len(self.shape), 1, MAX_RANK)
         for dimension in self.shape:
             _within(f"{where}.shape", dimension, 1, MAX_DIMENSION)
         quantised = self.dtype != "float32"
         if quantised != (self.scale is not None) or quantised != (self.zero_point is not None):
             raise SpecError(f"{where}: scale and zero_point belong to quantised states and to them alone.")
-        if self.scale is not None and not (math.isfinite(self.scale) and self.scale > 0):
-            raise SpecError(f"{where}.scale is {self.scale}; it must be above 0.")
+        lowest, highest = _RANGES[self.dtype]
+        if self.scale is not None and not _SMALLEST_SCALE <= self.scale <= _RANGES["float32"][1]:
+            raise SpecError(f"{where}.scale is {self.scale}; it must be above 0, and a float32.")
+        if self.zero_point is not None:
+            _within(f"{where}.zero_point", self.zero_point, int(lowest), int(highest))
         _check_initial(where, self.initial, self.shape)
+        for number in _flat(self.initial):
+            if not lowest <= number <= highest or (quantised and number != int(number)):
+                raise SpecError(
+                    f"{where}.initial holds {kind(number)}, which is no {self.dtype}. Convert the model again."
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -266,6 +290,8 @@ class Spec:
             raise SpecError(
                 f"The spec has format {self.format}; this framestep reads {FORMAT}. Install a newer framestep."
             )
+        if not (self.name.isprintable() and 1 <= len(self.name) <= MAX_NAME):
+            raise SpecError(f"name is {self.name[:MAX_NAME]!r}; it must be 1 to {MAX_NAME} printable characters.")
         if not (math.isfinite(self.fps) and 0 < self.fps <= 1000):
             raise SpecError(f"fps is {self.fps}; it must be above 0 and at most 1000.")
         names = [state.name for state in self.states]
@@ -290,102 +316,17 @@ class Spec:
         Raises:
             SpecError: where it is not JSON, or not a spec; with the place.
         """
-        try:
-            data = json.loads(text)
-        except (ValueError, RecursionError) as error:
-            raise SpecError(f"The spec is not JSON: {error}. Convert the model again.") from None
+        data = read_json(text, "The spec")
         if isinstance(data, dict) and type(data.get("format")) is int and data["format"] != FORMAT:
             raise SpecError(
-                f"The spec has format {data['format']}; this framestep reads {FORMAT}. Install a newer framestep."
+                f"The spec has format {kind(data['format'])}; this framestep reads {FORMAT}. Install a newer framestep."
             )
         return from_plain(cls, data, "spec")
 
 
-T = TypeVar("T")
-
-
-def from_plain(cls: type[T], data: object, where: str) -> T:
-    """Make a frozen dataclass from JSON types, checking every field against its annotation.
-
-    Args:
-        cls: the dataclass.
-        data: what `json.loads` or `tomllib.loads` gave.
-        where: how to call `data` in an error.
-
-    Raises:
-        SpecError: where a field is missing or has another type.
-    """
-    if not isinstance(data, dict):
-        raise SpecError(f"{where} is {_kind(data)}; it must be an object.")
-    hints = typing.get_type_hints(cls)
-    values: dict[str, Any] = {}
-    members = fields(cls)  # type: ignore[arg-type]  # T is a dataclass; typing cannot say so for type[T]
-    for item in members:
-        if item.name in data:
-            values[item.name] = _convert(hints[item.name], data[item.name], f"{where}.{item.name}")
-    try:
-        return cls(**values)
-    except TypeError:
-        needed = [item.name for item in members if item.name not in data and not _has_default(item)]
-        raise SpecError(f"{where} lacks {', '.join(needed)}.") from None
-
-
-def _has_default(item: Field[Any]) -> bool:
-    return item.default is not MISSING or item.default_factory is not MISSING
-
-
-def _convert(hint: Any, value: Any, where: str) -> Any:
-    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
-    if is_dataclass(hint):
-        return from_plain(typing.cast("type[Any]", hint), value, where)
-    if origin in (typing.Union, types.UnionType):
-        return _convert_union(arguments, value, where)
-    if origin is Literal:
-        if not any(value == option and type(value) is type(option) for option in arguments):
-            raise SpecError(f"{where} is {_kind(value)}; it must be one of {', '.join(map(str, arguments))}.")
-        return value
-    if origin is tuple:
-        if not isinstance(value, list):
-            raise SpecError(f"{where} is {_kind(value)}; it must be a list.")
-        if arguments[-1] is not Ellipsis and len(arguments) != len(value):
-            raise SpecError(f"{where} has {len(value)} entries; it must have {len(arguments)}.")
-        return tuple(_convert(arguments[0], each, f"{where}[{i}]") for i, each in enumerate(value))
-    if origin is dict:
-        if not isinstance(value, dict):
-            raise SpecError(f"{where} is {_kind(value)}; it must be an object.")
-        return {key: _convert(arguments[1], each, f"{where}.{key}") for key, each in value.items()}
-    if origin is list and isinstance(value, list):
-        return value
-    if hint is float and type(value) in (int, float):
-        try:
-            return float(value)
-        except OverflowError:
-            raise SpecError(f"{where} is too large a number.") from None
-    if isinstance(hint, type) and type(value) is hint:
-        return value
-    raise SpecError(f"{where} is {_kind(value)}; it must be {getattr(hint, '__name__', hint)}.")
-
-
-def _convert_union(options: tuple[Any, ...], value: Any, where: str) -> Any:
-    if value is None and type(None) in options:
-        return None
-    # An exact type first: 3 stays an int where float and int are both allowed.
-    for option in sorted(options, key=lambda each: bool(type(value) is not (typing.get_origin(each) or each))):
-        try:
-            return _convert(option, value, where)
-        except SpecError as error:
-            last = error
-    raise last
-
-
-def _kind(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= 60 else f"a {type(value).__name__}"
-
-
 def _within(where: str, value: int, low: int, high: int) -> None:
     if not low <= value <= high:
-        raise SpecError(f"{where} is {value}; it must be {low} to {high}.")
+        raise SpecError(f"{where} is {kind(value)}; it must be {low} to {high}.")
 
 
 def _finite(where: str, value: float) -> None:
@@ -395,7 +336,6 @@ def _finite(where: str, value: float) -> None:
 
 def _check_initial(where: str, initial: Any, shape: tuple[int, ...]) -> None:
     if not isinstance(initial, list):
-        _finite(f"{where}.initial", initial)
         return
     level: list[Any] = [initial]
     for size in shape:
@@ -404,5 +344,12 @@ def _check_initial(where: str, initial: Any, shape: tuple[int, ...]) -> None:
         level = [each for row in level for each in row]
     for number in level:
         if type(number) not in (int, float):
-            raise SpecError(f"{where}.initial holds {_kind(number)}; it must hold numbers.")
-        _finite(f"{where}.initial", number)
+            raise SpecError(f"{where}.initial holds {kind(number)}; it must hold numbers.")
+
+
+def _flat(initial: Any) -> Iterator[float]:
+    if isinstance(initial, list):
+        for each in initial:
+            yield from _flat(each)
+    else:
+        yield initial
