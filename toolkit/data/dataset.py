@@ -137,7 +137,7 @@ class Dataset:
         clips: in a fixed order.
         streams: recordings that are not clips.
         skipped: files that are not in here.
-        truncated: films that ended before their announced end, and are in here up to there.
+        damaged: films that are in here, but not whole: those that end early are in here up to there.
         sources: what it was loaded from.
     """
 
@@ -146,7 +146,7 @@ class Dataset:
     clips: tuple[Clip, ...] = ()
     streams: tuple[LabelledStream, ...] = ()
     skipped: tuple[Skipped, ...] = ()
-    truncated: tuple[Skipped, ...] = ()
+    damaged: tuple[Skipped, ...] = ()
     sources: tuple[str, ...] = field(default=())
 
     @property
