@@ -159,9 +159,7 @@ def _common_rate(found: Found, config: DataConfig, *, digits: bool) -> tuple[flo
         except SourceError as error:
             return str(error)
 
-    films = [
-        each.path for each in (*found.clips, *found.streams) if isinstance(each, FoundStream) or each.kind == "film"
-    ]
+    films = [clip.path for clip in found.clips if clip.kind == "film"] + [stream.path for stream in found.streams]
     paths = list(dict.fromkeys(films))
     told = dict(zip(map(str, paths), _in_threads(rate, paths, None), strict=True))
     rates = {path: value for path, value in told.items() if not isinstance(value, str)}
