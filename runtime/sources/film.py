@@ -46,6 +46,7 @@ class FilmSource:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.problems: list[str] = []
+        self._stopped = False
         self._av = load_pyav("Reading a film")
         if not self.path.exists():
             raise SourceError(f"There is no file {self.path}. Name a film, a folder of pictures or a camera.")
@@ -70,6 +71,8 @@ class FilmSource:
         index = broken = 0
         time_s = -1 / (self.fps or _FALLBACK_FPS)
         for picture in self._pictures():
+            if self._stopped:
+                return
             if picture is None or picture.is_corrupt:
                 broken += 1
                 continue
@@ -100,6 +103,10 @@ class FilmSource:
                 return
             except (self._av.FFmpegError, OSError):
                 yield None
+
+    def stop(self) -> None:
+        """Let the frames end."""
+        self._stopped = True
 
     def close(self) -> None:
         """Give the file back; the frames end."""
