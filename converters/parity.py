@@ -1,0 +1,141 @@
+"""Whether the step says what the model says of the whole clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from runtime.errors import ConversionError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+    from converters.step_model import StepModel
+
+PARITY_TOLERANCE = 1e-5
+"""Of a probability in float32: some hundred roundings of 6e-8 between two orders of summation."""
+
+PARITY_FRAMES = 30
+
+
+@dataclass(frozen=True, kw_only=True)
+class ParityReport:
+    """How far the step is from the model.
+
+    Attributes:
+        frames: of each of the passes: from the start, after a reset, and across a snapshot that is restored.
+        max_error: largest difference of a probability in any of them.
+    """
+
+    frames: int
+    max_error: float
+
+    def check(self) -> None:
+        """Raise where the step does not say what the model says.
+
+        Raises:
+            ConversionError: above `PARITY_TOLERANCE`.
+        """
+        if not self.max_error <= PARITY_TOLERANCE:
+            raise ConversionError(
+                f"The step differs from the model by {self.max_error:.2g} over {self.frames} frames, more than "
+                f"{PARITY_TOLERANCE:g}. Report the model's layers as a fault of framestep."
+            )
+
+
+def measure_parity(model: Any, step_model: StepModel, *, frames: int = PARITY_FRAMES, seed: int = 0) -> ParityReport:
+    """Compare the step with the whole clip on random pixels.
+
+    The step's answer at frame t is held against the last answer of the model for the frames up to t.
+
+    Args:
+        model: the one that `step_model` was built from.
+        step_model: its step.
+        frames: of a pass; a model of a fixed clip length takes whole clips, as many as cover them.
+        seed: of the pixels.
+    """
+    length = step_model.clip_length
+    if length is not None and not _carries_over(model):
+        # Such a model answers whole clips alone; each is a pass of its own.
+        frames = max(frames - frames % length, length)
+    rng = np.random.default_rng(seed)
+    pixels = rng.integers(0, 256, (frames, *step_model.frame_shape), np.uint8)
+    expected, known = _reference(model, step_model, pixels)
+    resets = np.zeros(frames, np.bool_)
+    if length is not None and not _carries_over(model):
+        resets[::length] = True
+    start, states = step_model.roll_out(pixels, step_model.initial_states(), resets)
+    resets_first = resets.copy()
+    resets_first[0] = True
+    after_reset, _ = step_model.roll_out(pixels, states, resets_first)
+    half = frames // 2
+    first, snapshot = step_model.roll_out(pixels[:half], step_model.initial_states(), resets[:half])
+    snapshot = {name: value.copy() for name, value in snapshot.items()}
+    step_model.roll_out(pixels[:half], snapshot, None)  # another stream passes between
+    second, _ = step_model.roll_out(pixels[half:], snapshot, resets[half:])
+    restored = np.concatenate([first, second])
+    errors = [np.abs(answers[known] - expected).max() for answers in (start, after_reset, restored)]
+    return ParityReport(frames=frames, max_error=float(np.max(errors)))
+
+
+def _reference(
+    model: Any, step_model: StepModel, pixels: npt.NDArray[np.uint8]
+) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.intp]]:
+    """Return the model's answers [k, classes] and the k frames that they are of."""
+    x = pixels.astype(np.float32) * np.float32(step_model.input_scale) + np.float32(step_model.input_offset)
+    count = len(pixels)
+    every = np.arange(count)
+    if not step_model.timed_input:
+        return _finished(step_model, _predict(model, x)), every
+    _reset(model)
+    length = step_model.clip_length
+    if length is not None:
+        clips = [x[start : start + length] for start in range(0, count, length)]
+        answers = [_predict(model, clip[None])[0] for clip in clips]
+        if step_model.timed_output:
+            return _finished(step_model, np.concatenate(answers)), every
+        return _finished(step_model, np.stack(answers)), every[length - 1 :: length]
+    if step_model.timed_output:
+        return _finished(step_model, _predict(model, x[None])[0]), every
+    if _carries_over(model):
+        return _finished(step_model, np.concatenate([_predict(model, x[None, t : t + 1]) for t in every])), every
+    return _finished(step_model, np.concatenate([_predict(model, x[None, : t + 1]) for t in every])), every
+
+
+def _predict(model: Any, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Call the model outside training, its batch filled where it has a fixed size."""
+    batch = next(iter(model.inputs[0].shape))
+    if batch is None or batch == len(x):
+        return np.asarray(model(x, training=False), np.float32)
+    if len(x) == 1:
+        return np.asarray(model(np.repeat(x, batch, axis=0), training=False), np.float32)[:1]
+    return np.concatenate([_predict(model, one[None]) for one in x])
+
+
+def _finished(step_model: StepModel, answers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Do to the model's answers what the step does to its own."""
+    if step_model.finish == "binary":
+        return np.concatenate([1 - answers, answers], axis=-1)
+    if step_model.finish == "softmax":
+        powers = np.exp(answers - answers.max(-1, keepdims=True))
+        return np.asarray(powers / powers.sum(-1, keepdims=True), np.float32)
+    return answers
+
+
+def _layers(layer: Any) -> list[Any]:
+    below = list(getattr(layer, "layers", None) or [])
+    inner = getattr(layer, "layer", None)
+    return [layer, *(found for child in below + ([inner] if inner is not None else []) for found in _layers(child))]
+
+
+def _carries_over(model: Any) -> bool:
+    """Tell whether the model keeps its states from call to call."""
+    return any(getattr(layer, "stateful", False) and hasattr(layer, "cell") for layer in _layers(model))
+
+
+def _reset(model: Any) -> None:
+    for layer in _layers(model):
+        if getattr(layer, "stateful", False) and hasattr(layer, "cell"):
+            (layer.reset_state if hasattr(layer, "reset_state") else layer.reset_states)()

@@ -1,0 +1,320 @@
+"""A trained sequence model as a step: one frame and the states in, the answer and the next states out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+import tensorflow as tf
+
+from converters.keras_graph import Graph, Ref, graph_of
+from converters.step_rules import rule_of
+from converters.step_rules.scope import Call, Picture, Range, Scope, State, Tap, Value
+from converters.step_rules.shapes import called
+from runtime.errors import ConversionError, FrameError
+from runtime.spec import StateSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    import numpy.typing as npt
+
+__all__ = ["Finish", "State", "StepModel", "Tap", "build_step_model"]
+
+States: TypeAlias = "Mapping[str, npt.NDArray[np.float32]]"
+Finish: TypeAlias = Literal["as it is", "softmax", "binary"]
+"""What becomes of the model's output: a softmax is put behind logits, and one sigmoid unit becomes two classes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answer:
+    """One frame's answer.
+
+    Attributes:
+        probabilities: [1, classes].
+        next_states: by name.
+        scope: what the walk found on its way.
+        finish: what was done to the model's output.
+    """
+
+    probabilities: Any
+    next_states: Mapping[str, Any]
+    scope: Scope
+    finish: Finish
+
+
+class StepModel:
+    """The step form of a model; make one with `build_step_model`.
+
+    Attributes:
+        graph: the model's calls.
+        frame_shape: height, width, channels.
+        timed_input: the model takes clips [B, T, H, W, C], not single pictures.
+        timed_output: the model answers every frame of a clip.
+        clip_length: the number of frames that the model is fixed to; None where it is free.
+        states: in the order in which the walk finds them.
+        classes: length of the probabilities.
+        taps: where an integer network needs ranges.
+        finish: what becomes of the model's output.
+        notes: what a user should know, a sentence each.
+    """
+
+    def __init__(self, graph: Graph, *, scale: float, offset: float) -> None:
+        self.graph = graph
+        self.timed_input, self.clip_length, self.frame_shape = _frame_of(graph)
+        self.input_scale, self.input_offset = scale, offset
+        self._consumers = graph.consumers()
+        self._held: dict[int, Any] = {}
+        self.timed_output = self.timed_input
+        found = self._walk(tf.zeros((1, *self.frame_shape), tf.uint8), Scope())
+        self.states = tuple(found.scope.states.values())
+        self.taps = tuple(found.scope.taps.values())
+        self.classes = int(found.probabilities.shape[-1])
+        self.finish: Finish = found.finish
+        self.notes = tuple(found.scope.notes)
+        self._roll_out = self._compiled(observing=False)
+        self._observe = self._compiled(observing=True)
+
+    def initial_states(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Return the states of a stream's start, by name."""
+        return {state.name: np.full(state.shape, state.initial, np.float32) for state in self.states}
+
+    def state_specs(self) -> tuple[StateSpec, ...]:
+        """Return what a spec says of the states."""
+        return tuple(
+            StateSpec(name=state.name, shape=state.shape, dtype="float32", initial=state.initial)
+            for state in self.states
+        )
+
+    def roll_out(
+        self,
+        frames: npt.NDArray[np.uint8],
+        states: States,
+        resets: npt.NDArray[np.bool_] | None = None,
+    ) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
+        """Step through frames in float.
+
+        Args:
+            frames: uint8 [n, h, w, c].
+            states: before the first frame, by name.
+            resets: bool [n]; where true, the states return to their initial values before that frame.
+
+        Returns:
+            Probabilities [n, classes], and the states after the last frame.
+
+        Raises:
+            FrameError: for frames of another shape or type.
+        """
+        outputs = self._roll_out(*self._arguments(frames, states, resets))
+        return outputs[0].numpy(), self._named(outputs[1:])
+
+    def observe(
+        self,
+        frames: npt.NDArray[np.uint8],
+        states: States,
+        resets: npt.NDArray[np.bool_] | None = None,
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
+        """Step through frames like `roll_out`, and return each tap's lowest and highest value a frame.
+
+        Returns:
+            Lowest [n, taps], highest [n, taps], and the states after the last frame.
+
+        Raises:
+            FrameError: for frames of another shape or type.
+        """
+        outputs = self._observe(*self._arguments(frames, states, resets))
+        return outputs[0].numpy(), outputs[1].numpy(), self._named(outputs[2:])
+
+    def save(self, folder: Path, *, ranges: Mapping[str, Range] | None = None) -> None:
+        """Write a SavedModel with the signature `step`.
+
+        It takes `frame`, uint8 [1, h, w, c], and every state by name, float32, and gives `probabilities` and every
+        state by the same name.
+
+        Args:
+            folder: to write into.
+            ranges: of the taps that become fake quantisation.
+        """
+        names = [state.name for state in self.states]
+
+        def step(frame: Any, *states: Any) -> dict[str, Any]:
+            scope = Scope(states=dict(zip(names, states, strict=True)), ranges=ranges)
+            answer = self._walk(frame, scope)
+            return {"probabilities": answer.probabilities, **answer.next_states}
+
+        signature = [
+            tf.TensorSpec((1, *self.frame_shape), tf.uint8, name="frame"),
+            *(tf.TensorSpec(state.shape, tf.float32, name=state.name) for state in self.states),
+        ]
+        module = tf.Module()
+        module.step = tf.function(step, input_signature=signature, autograph=False)
+        # What a layer that is called as it is reads must belong to the module, or saving refuses it.
+        module.held = [getattr(weight, "value", weight) for layer in self._held.values() for weight in layer.weights]
+        module.held = [weight() if callable(weight) else weight for weight in module.held]
+        tf.saved_model.save(module, str(folder), signatures={"step": module.step.get_concrete_function()})
+
+    def _named(self, states: Sequence[Any]) -> dict[str, npt.NDArray[np.float32]]:
+        return {state.name: value.numpy() for state, value in zip(self.states, states, strict=True)}
+
+    def _arguments(
+        self, frames: npt.NDArray[np.uint8], states: States, resets: npt.NDArray[np.bool_] | None
+    ) -> list[Any]:
+        if frames.shape[1:] != self.frame_shape or frames.dtype != np.uint8:
+            raise FrameError(
+                f"Frames are {frames.dtype} {tuple(frames.shape[1:])}; the model expects uint8 {self.frame_shape}. "
+                "Pass them through Preprocessor first."
+            )
+        if resets is None:
+            resets = np.zeros(len(frames), np.bool_)
+        values = [tf.constant(states[state.name], tf.float32) for state in self.states]
+        return [tf.constant(frames), tf.constant(resets), *values]
+
+    def _compiled(self, *, observing: bool) -> Any:
+        """Compile the loop over a chunk of any length; the frames of the encoder are taken one by one, as on a device."""
+        widths = [len(self.taps), len(self.taps)] if observing else [self.classes]
+
+        def roll(frames: Any, resets: Any, *states: Any) -> tuple[Any, ...]:
+            count = tf.shape(frames)[0]
+            arrays = [tf.TensorArray(tf.float32, count, element_shape=(width,)) for width in widths]
+
+            def body(index: Any, states: Any, arrays: Any) -> tuple[Any, ...]:
+                before = {
+                    state.name: tf.where(resets[index], tf.constant(state.initial, tf.float32), value)
+                    for state, value in zip(self.states, states, strict=True)
+                }
+                scope = Scope(states=before, observing=observing)
+                answer = self._walk(frames[index][None], scope)
+                rows = self._extremes(scope) if observing else [answer.probabilities[0]]
+                arrays = [array.write(index, row) for array, row in zip(arrays, rows, strict=True)]
+                return index + 1, [answer.next_states[state.name] for state in self.states], arrays
+
+            _, states, arrays = tf.while_loop(lambda index, *_: index < count, body, (0, list(states), arrays))
+            return (*(array.stack() for array in arrays), *states)
+
+        signature = [
+            tf.TensorSpec((None, *self.frame_shape), tf.uint8),
+            tf.TensorSpec((None,), tf.bool),
+            *(tf.TensorSpec(state.shape, tf.float32) for state in self.states),
+        ]
+        return tf.function(roll, input_signature=signature, autograph=False)
+
+    def _extremes(self, scope: Scope) -> list[Any]:
+        if not self.taps:
+            return [tf.zeros((0,)), tf.zeros((0,))]
+        pairs = [scope.extremes[tap.name] for tap in self.taps]
+        return [tf.stack([low for low, _ in pairs]), tf.stack([high for _, high in pairs])]
+
+    def _walk(self, frame: Any, scope: Scope) -> _Answer:
+        """Take one frame, uint8 [1, h, w, c], through the graph."""
+        values: dict[Ref, Value] = {}
+        for index, node in enumerate(self.graph.nodes):
+            if node.layer is None:
+                picture = Picture(pixels=tf.cast(frame, tf.float32), scale=self.input_scale, offset=self.input_offset)
+                answer: Value | Sequence[Value] = Value(
+                    scope, timed=self.timed_input, picture=picture, tap=Tap(name="frame")
+                )
+            else:
+                inputs = tuple(values[ref] for ref in node.inputs)
+                answer = self._apply(Call(node=node, scope=scope, values=inputs, family=self.graph.family))
+            for output, value in enumerate([answer] if isinstance(answer, Value) else answer):
+                ref = Ref(node=index, output=output)
+                value.shared = value.shared or self._consumers.get(ref, 0) > 1
+                values[ref] = value
+        output = values[self.graph.output]
+        self.timed_output = output.timed
+        probabilities, finish = _finished(output, scope)
+        return _Answer(
+            probabilities=probabilities,
+            next_states={name: scope.next_states[name] for name in scope.states},
+            scope=scope,
+            finish=finish,
+        )
+
+    def _apply(self, call: Call) -> Value | Sequence[Value]:
+        if call.node.per_frame and any(not value.timed for value in call.values):
+            call.refuse("it stands in a TimeDistributed over something that has no time axis", "Call it directly.")
+        if getattr(call.layer, "mask_zero", False):
+            call.refuse("mask_zero masks frames, and a stream has none to leave out", "Use mask_zero=False.")
+        rule = rule_of(call.layer)
+        answer = rule(call) if rule is not None else _unknown(call)
+        if not isinstance(answer, Value) or len(call.layer.weights):
+            self._held[id(call.layer)] = call.layer
+        return answer
+
+
+def build_step_model(model: Any, *, scale: float, offset: float) -> StepModel:
+    """Turn a trained model into its step form.
+
+    Args:
+        model: of tf_keras or Keras 3, with one input, clips [B, T, H, W, C] or pictures [B, H, W, C].
+        scale: with `offset`, what the model expects of a pixel of 0 to 255: `pixel * scale + offset`.
+        offset: see `scale`.
+
+    Raises:
+        ConversionError: for a model whose input or output is no picture or no probabilities.
+        UnsupportedLayerError: for a layer that one frame at a time cannot give, with the layer's name.
+    """
+    return StepModel(graph_of(model), scale=scale, offset=offset)
+
+
+def _frame_of(graph: Graph) -> tuple[bool, int | None, tuple[int, int, int]]:
+    """Return whether the input has a time axis, its length, and the frame's shape."""
+    shape = graph.input_shape
+    if len(shape) not in (4, 5):
+        raise ConversionError(
+            f"The model's input has shape {_written(shape)}; a step takes pictures. "
+            "Give a model of clips [batch, time, height, width, channels] or pictures [batch, height, width, channels]."
+        )
+    height, width, channels = shape[-3:]
+    if height is None or width is None or channels is None:
+        raise ConversionError(
+            f"The model's input has shape {_written(shape)}, and a step needs height, width and channels. "
+            "Build the model with them."
+        )
+    if channels not in (1, 3):
+        raise ConversionError(
+            f"The model's input has {channels} channels; a frame has 1 (gray) or 3 (rgb). Train on one of these."
+        )
+    return len(shape) == 5, shape[1] if len(shape) == 5 else None, (height, width, channels)
+
+
+def _written(shape: Sequence[int | None]) -> str:
+    return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
+
+
+def _finished(output: Value, scope: Scope) -> tuple[Any, Finish]:
+    """Make the model's output the step's probabilities."""
+    if output.rank != 2:
+        raise ConversionError(
+            f"The model's answer for a frame has shape {_written(output.raw().shape)}; a step gives one number a class. "
+            "End the model with a Dense layer and a softmax."
+        )
+    width = int(output.raw().shape[-1])
+    if output.distribution == "sigmoid" and width == 1:
+        scope.notes.append("The one sigmoid unit p became the two classes 1-p and p.")
+        p = output.final()
+        return tf.concat([1 - p, p], axis=-1), "binary"
+    if width == 1:
+        raise ConversionError(
+            "The model ends in one unit without a sigmoid, which is no class. End it with a softmax or a sigmoid."
+        )
+    if output.distribution is None:
+        scope.notes.append("The model ends in logits; the step puts a softmax behind them.")
+        return tf.nn.softmax(output.ready()), "softmax"
+    if output.distribution == "sigmoid":
+        scope.notes.append("The classes are sigmoid units of their own; their probabilities do not add up to 1.")
+    return tf.identity(output.final()), "as it is"
+
+
+def _unknown(call: Call) -> Value:
+    """Call a layer without a rule where it can only see one frame; refuse it elsewhere."""
+    kind = call.node.kind
+    if kind.startswith(("PruneLowMagnitude", "QuantizeWrapper", "ClusterWeights")):
+        call.refuse("it is a wrapper for training", "Strip it first, as with tfmot's strip_pruning.")
+    if call.sees_time:
+        call.refuse("framestep does not know what it does over time", "Put it inside TimeDistributed if it needs none.")
+    call.scope.notes.append(f"{call.name}: framestep has no rule for {kind} and calls the layer as it is.")
+    tensors = [value.ready() for value in call.values]
+    return call.answer(called(call.layer, tensors[0] if len(tensors) == 1 else tensors))
