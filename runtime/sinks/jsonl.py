@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from runtime.errors import SinkError
 
@@ -33,7 +33,7 @@ class JsonLinesSink:
         self._own = target != "-"
         self._failed = False
         if not self._own:
-            self._stream: IO[str] = sys.stdout
+            self._stream: TextIO = sys.stdout
             return
         try:
             torn = _is_torn(Path(target))
