@@ -106,7 +106,7 @@ def graph_of(model: Any) -> Graph:
         raise ConversionError(f"A {type(model).__name__} is no Keras model. Give a Sequential or Functional one.")
     if not is_model(model):
         raise ConversionError(
-            f"Model {model.name!r} is a subclassed {type(model).__name__}, whose configuration does not tell its calls. "
+            f"Model {model.name!r} is a subclassed {type(model).__name__}, whose calls nothing tells. "
             "Build it as a Sequential or Functional model and copy the weights with set_weights."
         )
     shapes = _input_shapes(model)
@@ -210,10 +210,8 @@ class _Layout:
     def _functional(self, model: Any, inputs: Sequence[Ref], *, path: str, per_frame: bool) -> list[Ref]:
         config = model.get_config()
         live = {layer.name: layer for layer in model.layers}
-        known: dict[tuple[str, int, int], Ref] = {}
-        for (name, call, output), ref in zip(_triples(config["input_layers"]), inputs, strict=True):
-            known[name, call, output] = ref
-        waiting = [(entry, number, call) for entry, number, call in _calls(config, live)]
+        known = dict(zip(_triples(config["input_layers"]), inputs, strict=True))
+        waiting = list(_calls(config, live))
         while waiting:
             later = []
             for entry, number, call in waiting:

@@ -172,7 +172,7 @@ class StepModel:
         return [tf.constant(frames), tf.constant(resets), *values]
 
     def _compiled(self, *, observing: bool) -> Any:
-        """Compile the loop over a chunk of any length; the frames of the encoder are taken one by one, as on a device."""
+        """Compile the loop over a chunk of any length."""
         widths = [len(self.taps), len(self.taps)] if observing else [self.classes]
 
         def roll(frames: Any, resets: Any, *states: Any) -> tuple[Any, ...]:
@@ -218,8 +218,8 @@ class StepModel:
             else:
                 inputs = tuple(values[ref] for ref in node.inputs)
                 answer = self._apply(Call(node=node, scope=scope, values=inputs, family=self.graph.family))
-            for output, value in enumerate([answer] if isinstance(answer, Value) else answer):
-                ref = Ref(node=index, output=output)
+            for number, value in enumerate([answer] if isinstance(answer, Value) else answer):
+                ref = Ref(node=index, output=number)
                 value.shared = value.shared or self._consumers.get(ref, 0) > 1
                 values[ref] = value
         output = values[self.graph.output]
@@ -288,7 +288,7 @@ def _finished(output: Value, scope: Scope) -> tuple[Any, Finish]:
     """Make the model's output the step's probabilities."""
     if output.rank != 2:
         raise ConversionError(
-            f"The model's answer for a frame has shape {_written(output.raw().shape)}; a step gives one number a class. "
+            f"The model's answer for a frame has shape {_written(output.raw().shape)}, not one number a class. "
             "End the model with a Dense layer and a softmax."
         )
     width = int(output.raw().shape[-1])

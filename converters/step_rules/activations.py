@@ -203,7 +203,7 @@ def softmax(call: Call) -> Value:
     return call.answer(tf.nn.softmax(call.value.ready(), step_axis), fixed=SIGMOID_RANGE, distribution=distribution)
 
 
-_LAYERS = {"ReLU": relu, "LeakyReLU": leaky_relu, "ELU": elu, "Softmax": softmax}
+_LAYERS: dict[str, Callable[[Call], Value]] = {"ReLU": relu, "LeakyReLU": leaky_relu, "ELU": elu, "Softmax": softmax}
 
 
 def _layer_activation(call: Call, layer: Any, value: Value) -> Value:

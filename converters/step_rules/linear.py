@@ -71,7 +71,7 @@ def _depthwise(layer: Any, x: Any, kernel: Any, bias: Any) -> Any:
 
 
 def _depthwise_kernel(layer: Any) -> np.ndarray[Any, Any]:
-    # Keras 3 calls the weight of DepthwiseConv2D `kernel`, tf_keras `depthwise_kernel`; both have it in SeparableConv2D.
+    # Keras 3 calls the weight of DepthwiseConv2D `kernel`; elsewhere it is `depthwise_kernel`.
     weight = getattr(layer, "depthwise_kernel", None)
     return array(layer.kernel if weight is None else weight)
 

@@ -21,14 +21,17 @@ def _shift(call: Call, factor: np.ndarray[Any, Any], shift: np.ndarray[Any, Any]
     return call.answer(x + tf.constant(shift.astype("float32")), fuses_relu=True)
 
 
+def _axes(layer: Any) -> list[int]:
+    # A wrapped list in tf_keras, a number or a list in Keras 3.
+    return [layer.axis] if isinstance(layer.axis, int) else [int(axis) for axis in layer.axis]
+
+
 @rule("BatchNormalization", "SyncBatchNormalization", "BatchNormalizationV2", "BatchNormalizationV1")
 def batch_normalization(call: Call) -> Value:
     """Apply `BatchNormalization` with its moving averages."""
     layer = call.layer
-    axes = (
-        list(layer.axis) if isinstance(layer.axis, (list, tuple)) or not isinstance(layer.axis, int) else [layer.axis]
-    )
-    if len(axes) != 1 or call.axis(int(axes[0])) != -1:
+    axes = _axes(layer)
+    if len(axes) != 1 or call.axis(axes[0]) != -1:
         call.refuse(f"it normalises axis {axes}, not the channels", "Use axis=-1.")
     deviation = np.sqrt(array(layer.moving_variance) + np.float32(layer.epsilon))
     factor = (array(layer.gamma) if layer.scale else np.ones_like(deviation)) / deviation
@@ -42,10 +45,8 @@ def layer_normalization(call: Call) -> Value:
     layer = call.layer
     if getattr(layer, "rms_scaling", False):
         call.refuse("it scales by the root mean square alone", "Use it without rms_scaling.")
-    axes = (
-        list(layer.axis) if isinstance(layer.axis, (list, tuple)) or not isinstance(layer.axis, int) else [layer.axis]
-    )
-    step_axes = [call.axis(int(axis)) for axis in axes]
+    axes = _axes(layer)
+    step_axes = [call.axis(axis) for axis in axes]
     x = call.value.ready()
     shape = [1] * len(x.shape)
     for axis in step_axes:
@@ -90,6 +91,5 @@ def normalization(call: Call) -> Value:
 @rule("UnitNormalization")
 def unit_normalization(call: Call) -> Value:
     """Apply `UnitNormalization` over axes that are not time."""
-    axes = call.layer.axis
-    step_axes = [call.axis(int(axis)) for axis in (axes if isinstance(axes, (list, tuple)) else [axes])]
+    step_axes = [call.axis(axis) for axis in _axes(call.layer)]
     return call.answer(tf.nn.l2_normalize(call.value.ready(), step_axes))

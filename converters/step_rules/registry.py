@@ -12,13 +12,15 @@ Rule: TypeAlias = Callable[[Call], "Value | Sequence[Value]"]
 
 OWN_LAYERS = "converters.layers."
 
+_R = TypeVar("_R", bound=Rule)
+
 _RULES: dict[str, Rule] = {}
 
 
-def rule(*kinds: str) -> Callable[[Rule], Rule]:
+def rule(*kinds: str) -> Callable[[_R], _R]:
     """Register a function as the rule of these layer classes."""
 
-    def register(function: Rule) -> Rule:
+    def register(function: _R) -> _R:
         for kind in kinds:
             if kind in _RULES:
                 raise ValueError(f"{kind} has two rules. Keep one.")

@@ -24,7 +24,7 @@ def max_pooling(call: Call) -> Value:
 
 @rule("AveragePooling2D", "AvgPool2D")
 def average_pooling(call: Call) -> Value:
-    """Apply `AveragePooling2D`: as a mean where one window covers a whole axis, which delegates take in int8 as well."""
+    """Apply `AveragePooling2D`: as a mean where one window covers an axis, which delegates take in int8 too."""
     layer, x = call.layer, picture_of(call)
     size = tuple(layer.pool_size)
     whole = [axis for axis in (1, 2) if size[axis - 1] == x.shape[axis] and size[axis - 1] > 1]
@@ -142,7 +142,7 @@ def passed_on(call: Call) -> Value:
     "Embedding",
 )
 def as_it_is(call: Call) -> Value:
-    """Call the layer itself on the frame; where it is given whole clips, refuse what is not known to leave time alone."""
+    """Call the layer itself on the frame, and refuse it where it is given whole clips."""
     if call.sees_time:
         call.refuse("it is given whole clips, and may mix their frames", "Put it inside TimeDistributed.")
     return call.answer(called(call.layer, call.value.ready()))
