@@ -17,8 +17,8 @@ from statistics import median
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from runtime.decision import Decision
 
+from runtime.decision import Decision
 from runtime.engine import Engine
 from runtime.errors import ArtifactError, ConfigError, SourceError
 from runtime.preprocess import Preprocessor

@@ -21,8 +21,8 @@ def measure(path: str, interpreter: str | None, threads: int) -> dict[str, float
     """
     start_ns = time.perf_counter_ns()
     import numpy as np
-    from runtime.decision import Decision
 
+    from runtime.decision import Decision
     from runtime.engine import Engine
     from runtime.preprocess import Preprocessor
 
