@@ -51,7 +51,7 @@ class Device:
         venv.create(folder / "venv", with_pip=False)
 
     def install(self, *requirements: object) -> None:
-        pip("--python", self.bin / "python", "install", *requirements)
+        pip("--python", self.bin / "python", "install", "--no-compile", *requirements)
 
     def framestep(self, *arguments: object) -> subprocess.CompletedProcess[str]:
         return self._run(self.bin / "framestep", *arguments)

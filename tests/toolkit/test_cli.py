@@ -79,6 +79,15 @@ def test_a_missing_library_names_the_extra() -> None:
     assert (code, words.endswith("pip install 'framestep[video]'\n")) == (1, True)
 
 
+@pytest.mark.parametrize(("library", "extra"), [("tensorflow.lite", "train"), ("av", "video")])
+def test_an_import_that_fails_names_the_extra(library: str, extra: str) -> None:
+    code, _, words = ends_with(ModuleNotFoundError(name=library))
+    assert (code, words) == (
+        1,
+        f"framestep: {library.partition('.')[0]} is not installed. Run: pip install 'framestep[{extra}]'\n",
+    )
+
+
 def test_a_gate_that_does_not_hold_is_3() -> None:
     assert ends_with(FidelityError("Agreement is 0.5.", report=REPORT)) == (3, "", "framestep: Agreement is 0.5.\n")
 

@@ -10,6 +10,8 @@ import click
 
 from runtime.errors import FidelityError, FramestepError
 
+OURS = ("", "runtime", "converters", "toolkit")
+
 INTERRUPTED = 130
 """Exit status after Ctrl-C: 128 and the signal's number, as shells count."""
 
@@ -45,10 +47,11 @@ def _line(error: Exception) -> str:
         return "Whatever read the output has gone; stopped."
     if isinstance(error, OSError) and error.strerror:
         where = f" at {error.filename}" if error.filename else ""
-        remedy = " Free some space and run it again." if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        remedy = " Free some space and run it again." if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
         return f"{error.strerror}{where}.{remedy}"
-    if isinstance(error, ModuleNotFoundError):
-        return f"{error.name} is not installed. Run: pip install 'framestep[train]'"
+    if isinstance(error, ModuleNotFoundError) and (library := (error.name or "").partition(".")[0]) not in OURS:
+        extra = "video" if library in ("av", "simplejpeg") else "train"
+        return f"{library} is not installed. Run: pip install 'framestep[{extra}]'"
     words = " ".join(str(error).split()) or "no words"
     return f"Internal error ({type(error).__name__}): {words[:300]}. FRAMESTEP_DEBUG=1 shows where."
 
