@@ -47,7 +47,9 @@ def _line(error: Exception) -> str:
         return "Whatever read the output has gone; stopped."
     if isinstance(error, OSError) and error.strerror:
         where = f" at {error.filename}" if error.filename else ""
-        remedy = " Free some space and run it again." if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
+        remedy = (
+            " Free some space and run it again." if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) else ""
+        )
         return f"{error.strerror}{where}.{remedy}"
     if isinstance(error, ModuleNotFoundError) and (library := (error.name or "").partition(".")[0]) not in OURS:
         extra = "video" if library in ("av", "simplejpeg") else "train"
