@@ -106,6 +106,7 @@ def check_network(network: Network) -> None:
         (network.subgraphs - 1, f"{network.subgraphs} subgraphs; it must have 1"),
         (network.variables, f"{network.variables} variable tensors; states must be inputs and outputs"),
         (network.sparse, f"{network.sparse} sparse tensors; it must have none"),
+        (network.unsized, f"{network.unsized} operators whose sizes are only known while it runs; it must have none"),
         (network.outside, "data outside its FlatBuffer; it must have none"),
     ):
         if count:
@@ -131,6 +132,12 @@ def check_interface(network: Network, spec: Spec) -> None:
     _same("the tensors of its signature's inputs", taken, sorted(set(network.graph_inputs)))
     given = {tensor.index for tensor in network.outputs.values()}
     _same("the tensors of its signature's outputs", sorted(given - set(network.graph_outputs)), [])
+    classes = network.outputs[PROBABILITIES].shape
+    if len(classes) == 2 and classes[0] == 1 and classes[1] != len(spec.labels):
+        raise ArtifactError(
+            f"the network gives {classes[1]} probabilities and the spec has {len(spec.labels)} labels. "
+            "Convert the model again, with a label for each."
+        )
     for what, tensor, shape, dtype in _tensors(network, spec):
         _same(f"the shape of {what}", list(tensor.shape), list(shape))
         _same(f"the dtype of {what}", tensor.dtype, dtype)
@@ -175,10 +182,12 @@ def _read_file(path: Path) -> bytes:
         with os.fdopen(handle, "rb") as file:
             if not stat.S_ISREG(os.fstat(handle).st_mode):
                 raise ArtifactError("this is not a file. Give the file that framestep convert wrote.")
-            data = file.read(MAX_BYTES + 1)
+            # A file may grow between the two.
+            size = os.fstat(handle).st_size
+            data = b"" if size > MAX_BYTES else file.read(MAX_BYTES + 1)
     except OSError as error:
         raise ArtifactError(f"the file cannot be read: {error.strerror}. Check the path.") from None
-    if len(data) > MAX_BYTES:
+    if max(size, len(data)) > MAX_BYTES:
         raise ArtifactError(
             f"the file is larger than {MAX_BYTES} bytes, the most an artifact may have. Check the path."
         )

@@ -124,6 +124,7 @@ class Engine:
 
     def _try_once(self, outputs: States) -> None:
         # The first run packs weights, and shows whether the network runs at all and leaves its outputs where they are.
+        self.frame[...] = 0
         for name, initial in self.initial.items():
             self.states[name][...] = initial
         self._guarded(self._invoke)

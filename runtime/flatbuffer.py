@@ -7,25 +7,30 @@ offset is checked against the file, every vector against a budget, so that any b
 
 from __future__ import annotations
 
+import math
 import struct
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.errors import ArtifactError
-from runtime.operators import BUILTIN
+from runtime.operators import BUILTIN, SIZES
 
 SIGNATURE = "step"
 IDENTIFIER = b"TFL3"
 MAX_ENTRIES = 1 << 18
 """Entries of all vectors together. A large network has ten thousand; vectors may overlap, so bytes bound nothing."""
+MAX_RANK = 8
 MAX_ELEMENTS = 1 << 28
-"""Of one tensor; 1 GiB in float32."""
+"""Of all tensors of a subgraph; 1 GiB in float32."""
 
+# fmt: off
 DTYPES = (
-    "float32 float16 int32 uint8 int64 string bool int16 complex64 int8 float64 complex128 uint64 resource variant "
-    "uint32 uint16 int4 bfloat16 int2 uint4 float8_e4m3fn float8_e5m2"
-).split()  # noqa: SIM905  # reads as the schema does
+    "float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8", "float64",
+    "complex128", "uint64", "resource", "variant", "uint32", "uint16", "int4", "bfloat16", "int2", "uint4",
+    "float8_e4m3fn", "float8_e5m2",
+)
+# fmt: on
 """Names by number: `TensorType` of the schema, in numpy's words where numpy has one."""
 
 
@@ -81,6 +86,7 @@ class Network:
         tensors: their number, in all subgraphs.
         variables: tensors that keep their content from one call to the next.
         sparse: tensors stored as sparse.
+        unsized: operators whose output has a size that is computed while the network runs.
         outside: whether some data stands outside the FlatBuffer.
         buffers_bytes: weights and constants.
     """
@@ -96,6 +102,7 @@ class Network:
     tensors: int
     variables: int
     sparse: int
+    unsized: int
     outside: bool
     buffers_bytes: int
 
@@ -118,7 +125,8 @@ def read_network(content: bytes) -> Network:
     model = source.table(source.number("<I", 0))
     codes = [_operator_code(code) for code in model.tables(1)]
     buffers = model.tables(4)
-    graphs = [_Graph(table, codes, len(buffers)) for table in model.tables(2)]
+    filled = [bool(table.length(0)) for table in buffers]
+    graphs = [_Graph(table, codes, filled) for table in model.tables(2)]
     uses: Counter[tuple[str, int, bool]] = sum((graph.uses for graph in graphs), Counter())
     signatures = {table.text(2): table for table in model.tables(7)}
     interface: dict[str, Any] = {}
@@ -132,6 +140,7 @@ def read_network(content: bytes) -> Network:
         tensors=sum(len(graph.tensors) for graph in graphs),
         variables=sum(graph.variables for graph in graphs),
         sparse=sum(graph.sparse for graph in graphs),
+        unsized=sum(graph.unsized for graph in graphs),
         outside=bool(model.length(9))
         or any(table.number(1, "<Q", 0) or table.number(2, "<Q", 0) for table in buffers)
         or any(graph.outside for graph in graphs),
@@ -168,44 +177,48 @@ def _interface(signature: _Table, graphs: list[_Graph]) -> dict[str, Any]:
 class _Graph:
     """One subgraph, its indices checked."""
 
-    def __init__(self, table: _Table, codes: list[tuple[str, int, bool]], buffers: int) -> None:
+    def __init__(self, table: _Table, codes: list[tuple[str, int, bool]], filled: list[bool]) -> None:
         self.tensors = table.tables(0)
         self.inputs = self._indices(table, 1)
         self.outputs = self._indices(table, 2)
         self.uses: Counter[tuple[str, int, bool]] = Counter()
-        self.variables = self.sparse = 0
+        self.variables = self.sparse = self.unsized = 0
         self.outside = False
-        for tensor in self.tensors:
-            self.variables += tensor.number(5, "<?", default=False)
-            self.sparse += tensor.holds(6)
-            self.outside |= bool(tensor.number(10, "<I", 0))
-            if tensor.number(2, "<I", 0) >= max(buffers, 1):
-                raise _damaged(f"a tensor is of buffer {tensor.number(2, '<I', 0)} of {buffers}")
-            self._shape(tensor)
+        self._left = MAX_ELEMENTS
+        self._fixed = [self._check_tensor(tensor, filled) for tensor in self.tensors]
         for operator in table.tables(3):
-            number = operator.number(0, "<I", 0)
-            if number >= len(codes):
-                raise _damaged(f"an operator is of code {number} of {len(codes)}")
-            self.uses[codes[number]] += 1
-            self.outside |= bool(operator.number(9, "<Q", 0) or operator.number(10, "<Q", 0))
-            for slot in (1, 2, 8):
-                self._indices(operator, slot, lowest=-1)
+            self._check_operator(operator, codes)
+
+    def _check_tensor(self, tensor: _Table, filled: list[bool]) -> bool:
+        """Count what is special of a tensor; whether its content is a constant."""
+        self.variables += tensor.number(5, "<?", default=False)
+        self.sparse += tensor.holds(6)
+        self.outside |= bool(tensor.number(10, "<I", 0))
+        shape = tensor.numbers(0, "i")
+        elements = math.prod(shape[:MAX_RANK])
+        self._left -= elements
+        if len(shape) > MAX_RANK or min(shape, default=1) < 0 or self._left < 0:
+            raise _damaged(f"a tensor has the shape {list(shape[:8])}")
+        buffer = tensor.number(2, "<I", 0)
+        if buffer >= max(len(filled), 1):
+            raise _damaged(f"a tensor is of buffer {buffer} of {len(filled)}")
+        return elements == 0 or (bool(filled) and filled[buffer])
+
+    def _check_operator(self, operator: _Table, codes: list[tuple[str, int, bool]]) -> None:
+        number = operator.number(0, "<I", 0)
+        if number >= len(codes):
+            raise _damaged(f"an operator is of code {number} of {len(codes)}")
+        self.uses[codes[number]] += 1
+        self.outside |= bool(operator.number(9, "<Q", 0) or operator.number(10, "<Q", 0))
+        inputs, *_ = (self._indices(operator, slot, lowest=-1) for slot in (1, 2, 8))
+        sizes = [inputs[place] for place in SIZES.get(codes[number][0], ()) if place < len(inputs)]
+        self.unsized += any(index >= 0 and not self._fixed[index] for index in sizes)
 
     def _indices(self, table: _Table, slot: int, lowest: int = 0) -> tuple[int, ...]:
         indices = table.numbers(slot, "i")
         if indices and not (lowest <= min(indices) and max(indices) < len(self.tensors)):
             raise _damaged(f"tensors {min(indices)} to {max(indices)} are used of {len(self.tensors)}")
         return indices
-
-    @staticmethod
-    def _shape(tensor: _Table) -> tuple[int, ...]:
-        shape = tensor.numbers(0, "i")
-        elements = 1
-        for dimension in shape:
-            elements *= dimension
-            if dimension < 0 or elements > MAX_ELEMENTS:
-                raise _damaged(f"a tensor has the shape {list(shape[:8])}")
-        return shape
 
     def tensor(self, index: int) -> TensorInfo:
         if index >= len(self.tensors):
@@ -222,7 +235,7 @@ class _Graph:
             raise _damaged(f"tensor {index} of the interface has {len(scales)} scales and {len(points)} zero points")
         return TensorInfo(
             index=index,
-            shape=self._shape(table),
+            shape=table.numbers(0, "i"),
             dtype=DTYPES[kind],
             scale=scales[0] if scales else None,
             zero_point=(points[0] if points else 0) if scales else None,
