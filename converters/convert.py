@@ -8,17 +8,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runtime.artifact import read_artifact
-from runtime.engine import Engine
-
 from converters.artifact_writer import pack_artifact
 from converters.calibration import CALIBRATION_FRAMES, Calibration, calibrate
 from converters.fidelity import FIDELITY_FRAMES, Gate, measure_fidelity
-from converters.graph_rewrites import rewrite, smallest_runtime
-from converters.parity import PARITY_TOLERANCE, measure_parity
-from converters.step_model import build_step_model
+from converters.graph_rewrites import dynamic_range, rewrite, smallest_runtime
+from converters.parity import measure_parity
 from converters.tflite import convert_saved_model
+from runtime.artifact import read_artifact
 from runtime.atomic import replacing
+from runtime.engine import Engine
 from runtime.errors import CalibrationError, ConversionError, FidelityError
 from runtime.spec import DecisionSpec, FidelitySpec, InputSpec, ParitySpec, ResetSpec, Spec
 
@@ -82,6 +80,7 @@ class Converted:
 
 def convert(
     model: Any,
+    step_model: StepModel,
     path: Path,
     config: ConversionConfig,
     *,
@@ -93,6 +92,7 @@ def convert(
 
     Args:
         model: of tf_keras or Keras 3.
+        step_model: its step form.
         path: the artifact's; its folder must exist.
         config: see `ConversionConfig`.
         calibration: the stream that int8 ranges come from; needed for int8 alone.
@@ -100,19 +100,15 @@ def convert(
         progress: told the stage, and how many of how many frames it has done.
 
     Raises:
-        ConversionError: where the model has no step form, or the step does not equal the model.
+        ConversionError: where the labels do not fit, the step does not equal the model, or the converter fails.
+        CalibrationError: where int8 lacks frames to calibrate on.
         FidelityError: where the gate does not hold; `path` is then as it was.
     """
     if not path.parent.is_dir():
         raise ConversionError(f"The folder {path.parent} does not exist. Make it, or choose another --output.")
-    step_model = build_step_model(model, scale=config.input.scale, offset=config.input.offset)
     _check_shape(step_model, config)
     parity = measure_parity(model, step_model)
-    if parity.max_error > PARITY_TOLERANCE:
-        raise ConversionError(
-            f"The step differs from the model by {parity.max_error:.2g} over {parity.frames} frames, more than "
-            f"{PARITY_TOLERANCE:g}. Report the model's layers as a fault of framestep."
-        )
+    parity.check()
     ranges = _calibrate(step_model, config, calibration, progress) if config.precision == "int8" else None
     network = _network(step_model, config, ranges)
     spec = _spec(step_model, config, network, ranges, ParitySpec(frames=parity.frames, max_error=parity.max_error))
@@ -172,10 +168,14 @@ def _calibrate(
 
 
 def _network(step_model: StepModel, config: ConversionConfig, calibration: Calibration | None) -> bytes:
+    # dynamic_range makes a dynamic network of a float one.
+    recipe: Any = "float32" if config.precision == "dynamic" and not config.plain else config.precision
     with tempfile.TemporaryDirectory(prefix="framestep-") as folder:
         step_model.save(Path(folder), ranges=None if calibration is None else calibration.ranges)
-        network = convert_saved_model(Path(folder), config.precision)
-    return network if config.plain else rewrite(network)
+        network = convert_saved_model(Path(folder), recipe)
+    if config.plain:
+        return network
+    return rewrite(dynamic_range(network) if config.precision == "dynamic" else network)
 
 
 def _spec(

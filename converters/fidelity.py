@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     import numpy.typing as npt
-    from runtime.stepper import Stepper
 
     from converters.step_model import StepModel
     from converters.stream import FrameStream, StreamChunk
     from runtime.spec import ResetSpec
+    from runtime.stepper import Stepper
 
 FIDELITY_FRAMES = 3000
 

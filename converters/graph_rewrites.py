@@ -8,21 +8,59 @@ from __future__ import annotations
 from typing import Any
 
 import flatbuffers
+import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
 _IDENTIFIER = b"TFL3"
 _OP = schema.BuiltinOperator
+_SMALLEST_DYNAMIC = 1024  # weights; the converter's own bound, under which int8 saves nothing
+_SMALLEST_SCALE = 1e-9  # of a channel whose weights are all zero
+_RUNTIME_ENTRY = b"min_runtime_version"
+_DYNAMIC_RUNTIME = "2.4.0"  # the first with both versions below
+_DYNAMIC_VERSIONS = {_OP.CONV_2D: 5, _OP.FULLY_CONNECTED: 9}  # what the converter itself writes for int8 weights
 
 
 def rewrite(network: bytes) -> bytes:
     """Apply all rewrites to a FlatBuffer."""
-    model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(network, 0))
+    model = _read(network)
     for graph in model.subgraphs:
         _casts_first(model, graph)
         _float_softmax(model, graph)
-    builder = flatbuffers.Builder(len(network))
-    builder.Finish(model.Pack(builder), _IDENTIFIER)
-    return bytes(builder.Output())
+    return _write(model, len(network))
+
+
+def dynamic_range(network: bytes) -> bytes:
+    """Store the weights of convolutions and dense layers that are float as int8; inputs are quantised on the fly.
+
+    Symmetric, `max|w| / 127`: one scale a matrix, one an output channel of a convolution. The converter's own dynamic
+    range also takes depthwise convolutions, which the delegate then leaves out: mobilenet falls into 11 partitions.
+    """
+    model = _read(network)
+    for graph in model.subgraphs:
+        for operator in graph.operators:
+            if _code(model, operator) in _DYNAMIC_VERSIONS:
+                _store_int8(model, graph, operator)
+    _raise_runtime(model, _DYNAMIC_RUNTIME)
+    return _write(model, len(network))
+
+
+def _store_int8(model: Any, graph: Any, operator: Any) -> None:
+    weights = graph.tensors[operator.inputs[1]]
+    data = model.buffers[weights.buffer].data
+    if weights.type != schema.TensorType.FLOAT32 or data is None or len(data) < 4 * _SMALLEST_DYNAMIC:
+        return
+    code = _code(model, operator)
+    values = np.frombuffer(bytes(data), np.float32)
+    rows = values.reshape(weights.shape[0] if code == _OP.CONV_2D else 1, -1)
+    scales = np.maximum(np.abs(rows).max(1), _SMALLEST_SCALE) / np.float32(127)
+    model.buffers[weights.buffer].data = np.rint(rows / scales[:, None]).astype(np.int8).view(np.uint8).ravel()
+    weights.type, weights.quantization = schema.TensorType.INT8, schema.QuantizationParametersT()
+    weights.quantization.scale = scales.tolist()
+    weights.quantization.zeroPoint = [0] * len(scales)
+    if code == _OP.FULLY_CONNECTED:
+        operator.builtinOptions.asymmetricQuantizeInputs = True
+    entry = model.operatorCodes[operator.opcodeIndex]
+    entry.version = max(entry.version, _DYNAMIC_VERSIONS[code])
 
 
 def smallest_runtime(network: bytes) -> str | None:
@@ -30,9 +68,33 @@ def smallest_runtime(network: bytes) -> str | None:
     model = schema.Model.GetRootAs(network, 0)
     for i in range(model.MetadataLength()):
         entry = model.Metadata(i)
-        if entry.Name() == b"min_runtime_version":
+        if entry.Name() == _RUNTIME_ENTRY:
             return str(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes().rstrip(b"\0").decode("ascii"))
     return None
+
+
+def _raise_runtime(model: Any, oldest: str) -> None:
+    """Note the oldest TensorFlow Lite version that runs the network, unless a newer one is noted."""
+    for entry in model.metadata or []:
+        if entry.name == _RUNTIME_ENTRY:
+            buffer = model.buffers[entry.buffer]
+            noted = bytes(buffer.data).rstrip(b"\0").decode("ascii")
+            if _version(noted) < _version(oldest):
+                buffer.data = np.frombuffer(oldest.encode("ascii").ljust(len(buffer.data), b"\0"), np.uint8)
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in text.split("."))
+
+
+def _read(network: bytes) -> Any:
+    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(network, 0))
+
+
+def _write(model: Any, size: int) -> bytes:
+    builder = flatbuffers.Builder(size)
+    builder.Finish(model.Pack(builder), _IDENTIFIER)
+    return bytes(builder.Output())
 
 
 def _code(model: Any, operator: Any) -> int:

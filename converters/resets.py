@@ -28,4 +28,4 @@ def resets_of(reset: ResetSpec, first: int, count: int) -> npt.NDArray[np.bool_]
     if reset.every_frames is None:
         return np.zeros(count, np.bool_)
     numbers = np.arange(first, first + count)
-    return (numbers > 0) & (numbers % reset.every_frames == 0)
+    return np.asarray((numbers > 0) & (numbers % reset.every_frames == 0))

@@ -20,8 +20,8 @@ from typing import Literal, TypeAlias
 from runtime.errors import ConversionError
 
 Recipe: TypeAlias = Literal["float32", "float16", "dynamic", "int8"]
-"""float32: as it is. float16: weights stored so. dynamic: int8 weights, activations quantised on the fly. int8: the
-fake-quant nodes in the graph tell the ranges of every tensor."""
+"""float32: as it is. float16: weights stored so. dynamic: int8 weights, activations quantised on the fly. int8: where
+the graph has fake-quant nodes, they tell the range."""
 
 TIME_LIMIT_S = 600.0
 

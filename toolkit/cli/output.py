@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
 
     from typing_extensions import Self
@@ -150,3 +151,21 @@ def _rich_bar(what: str, total: int | None) -> Any:
     bar.add_task(what, total=total, note="")
     bar.start()
     return bar
+
+
+@contextlib.contextmanager
+def staged_progress() -> Iterator[Callable[[str, int, int], None]]:
+    """Give a function of (stage, done, total) that shows one stage after another."""
+    with contextlib.ExitStack() as open_bars:
+        current: dict[str, tuple[Progress, int]] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in current:
+                open_bars.close()
+                current.clear()
+                current[stage] = (open_bars.enter_context(Progress(stage, total)), 0)
+            bar, before = current[stage]
+            bar.advance(done - before)
+            current[stage] = (bar, done)
+
+        yield show

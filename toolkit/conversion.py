@@ -1,0 +1,272 @@
+"""Runs and other people's Keras models, made ready for the converter: labels, rate, and the streams to measure on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from converters.convert import ConversionConfig, Converted, convert
+from converters.fidelity import FIDELITY_FRAMES, Gate, measure_fidelity
+from converters.loading import load_model
+from converters.step_model import build_step_model
+from converters.stream import NO_LABEL, StreamChunk
+from runtime.engine import Engine
+from runtime.errors import ConfigError
+from runtime.sources.synthetic import SyntheticSource
+from runtime.spec import InputSpec
+from toolkit.data.dataset import DataConfig
+from toolkit.data.loading import load_dataset
+from toolkit.data.streams import stream_of
+from toolkit.training.run_folder import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+    from converters.step_model import StepModel
+    from converters.stream import FrameStream
+    from runtime.interpreter import Choice
+    from runtime.spec import FidelitySpec, Precision
+
+CALIBRATION_SEED = 0
+FIDELITY_SEED = 1
+"""Another order than calibration's, where both are measured on the same data."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ConversionRequest:
+    """What a user asks of a conversion, whatever is converted.
+
+    Attributes:
+        precision: of the network.
+        gate: what the artifact must hold.
+        frames: the length of the stream of the gate.
+        calibrate: data to calibrate on; () for a run's own training part.
+        plain: no graph rewrites.
+        keep: write a file that fails its gate as `NAME.failed.tflite`.
+    """
+
+    precision: Precision
+    gate: Gate = field(default_factory=Gate)
+    frames: int = FIDELITY_FRAMES
+    calibrate: tuple[str, ...] = ()
+    plain: bool = False
+    keep: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForeignModel:
+    """What a model that is not a run does not say of itself.
+
+    Attributes:
+        path: `.keras` or `.h5`.
+        labels: one a class; None numbers them.
+        fps: frames a second that it was trained at.
+        scale: with `offset`, what it expects of a pixel of 0 to 255: `pixel * scale + offset`.
+        offset: see `scale`.
+        trust: load classes and functions that framestep does not know, which may run any code.
+    """
+
+    path: Path
+    labels: tuple[str, ...] | None
+    fps: float
+    scale: float = 1 / 255
+    offset: float = 0.0
+    trust: bool = False
+
+
+def convert_run(
+    run: Run, path: Path, request: ConversionRequest, *, progress: Callable[[str, int, int], None] = lambda *_: None
+) -> Converted:
+    """Convert a run; it is calibrated on its training part and measured on the part held out.
+
+    Raises:
+        FramestepError: as `converters.convert.convert`, and where the data cannot be loaded.
+    """
+    model = run.model()
+    picture = run.input_spec
+    step_model = build_step_model(model, scale=picture.scale, offset=picture.offset)
+    train, held_out = run.datasets()
+    calibration = stream_of(train, seed=CALIBRATION_SEED)
+    if request.calibrate:
+        data = replace(run.data.config, labels=None, labelled=False, fps=run.fps)
+        calibration = stream_of(load_dataset(request.calibrate, data), seed=CALIBRATION_SEED)
+    config = _config(run.name, run.labels, run.fps, picture, request)
+    config = replace(config, reset=run.reset, made=dict(run.made))
+    fidelity = stream_of(held_out, seed=FIDELITY_SEED)
+    return convert(model, step_model, path, config, calibration=calibration, fidelity=fidelity, progress=progress)
+
+
+def convert_model(
+    foreign: ForeignModel,
+    path: Path,
+    request: ConversionRequest,
+    *,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Converted:
+    """Convert a Keras model; without data it is measured on seeded synthetic frames.
+
+    Raises:
+        FramestepError: as `converters.convert.convert`, and where model or data cannot be loaded.
+    """
+    model = load_model(foreign.path, trust=foreign.trust)
+    step_model = build_step_model(model, scale=foreign.scale, offset=foreign.offset)
+    height, width, channels = step_model.frame_shape
+    picture = InputSpec(
+        height=height,
+        width=width,
+        channels=1 if channels == 1 else 3,
+        colour="gray" if channels == 1 else "rgb",
+        scale=foreign.scale,
+        offset=foreign.offset,
+    )
+    labels = foreign.labels or tuple(str(number) for number in range(step_model.classes))
+    calibration = foreign_stream(step_model, foreign, request.calibrate) if request.calibrate else None
+    fidelity = calibration or SyntheticStream(picture=picture)
+    config = _config(foreign.path.stem, labels, foreign.fps, picture, request)
+    return convert(model, step_model, path, config, calibration=calibration, fidelity=fidelity, progress=progress)
+
+
+def verify(
+    file: Path,
+    against: Path,
+    sources: Sequence[str],
+    *,
+    frames: int = FIDELITY_FRAMES,
+    interpreter: Choice | None = None,
+    trust: bool = False,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> FidelitySpec:
+    """Measure the fidelity of an artifact again, at any length, on any interpreter.
+
+    Args:
+        file: the artifact.
+        against: a run's folder or a Keras model.
+        sources: data; where it is what a run was trained on, its held-out part is taken.
+        frames: length of the stream.
+        interpreter: that runs the artifact.
+        trust: load classes and functions that framestep does not know.
+        progress: told the stage, and how many of how many frames it has done.
+
+    Raises:
+        ConfigError: where the two do not take the same frames, or have other classes.
+        FramestepError: where one of them, or the data, cannot be loaded.
+    """
+    engine = Engine.open(file, interpreter=interpreter)
+    spec = engine.spec
+    run = Run.load(against) if against.is_dir() else None
+    model = run.model() if run is not None else load_model(against, trust=trust)
+    step_model = build_step_model(model, scale=spec.input.scale, offset=spec.input.offset)
+    theirs = (tuple(step_model.frame_shape), step_model.classes)
+    ours = (spec.input.shape[1:], len(spec.labels))
+    if theirs != ours:
+        raise ConfigError(
+            f"{file} takes frames {ours[0]} and has {ours[1]} classes; {against} {theirs[0]} and {theirs[1]}. "
+            "Compare it with the model that it was converted from."
+        )
+    data = DataConfig(
+        width=spec.input.width, height=spec.input.height, colour=spec.input.colour, fps=spec.fps, labelled=False
+    )
+    if run is not None and tuple(sources) == run.data.sources:
+        dataset = run.validation_dataset()
+    else:
+        dataset = load_dataset(sources, data)
+    return measure_fidelity(
+        step_model,
+        engine.stepper(),
+        stream_of(dataset, seed=FIDELITY_SEED),
+        labels=spec.labels,
+        reset=spec.reset,
+        frames=frames,
+        progress=lambda done: progress("measuring fidelity", done, frames),
+    )
+
+
+def foreign_stream(step_model: StepModel, foreign: ForeignModel, sources: Sequence[str]) -> FrameStream:
+    """Load data in the size and at the rate of a model that is not a run."""
+    height, width, channels = step_model.frame_shape
+    config = DataConfig(
+        width=width, height=height, colour="gray" if channels == 1 else "rgb", fps=foreign.fps, labelled=False
+    )
+    return stream_of(load_dataset(sources, config), seed=CALIBRATION_SEED)
+
+
+def read_labels(text: str) -> tuple[str, ...]:
+    """Read `a,b,c`, or a file with a label a line.
+
+    Raises:
+        ConfigError: where a label is empty or stands twice.
+    """
+    from pathlib import Path
+
+    file = Path(text)
+    words = file.read_text(encoding="utf-8").splitlines() if file.is_file() else text.split(",")
+    labels = tuple(word.strip() for word in words if word.strip())
+    if not labels or len(set(labels)) != len(labels):
+        raise ConfigError(f"The labels are {', '.join(words)}; give each class one of its own, as in --labels a,b,c.")
+    return labels
+
+
+def _config(
+    name: str, labels: tuple[str, ...], fps: float, picture: InputSpec, request: ConversionRequest
+) -> ConversionConfig:
+    return ConversionConfig(
+        name=name,
+        labels=labels,
+        fps=fps,
+        input=picture,
+        precision=request.precision,
+        gate=request.gate,
+        fidelity_frames=request.frames,
+        plain=request.plain,
+        keep=request.keep,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SyntheticStream:
+    """The runtime's synthetic source as a stream without labels; another scene every ten seconds.
+
+    Attributes:
+        picture: the size and colour that the model takes.
+    """
+
+    picture: InputSpec
+    scene_frames: int = 150
+
+    @property
+    def name(self) -> str:
+        """What it is."""
+        return "synthetic frames"
+
+    @property
+    def labels(self) -> tuple[str, ...] | None:
+        """None: nobody knows what the shapes mean to a model."""
+        return None
+
+    def chunks(self, frames: int, *, size: int = 256) -> Iterator[StreamChunk]:
+        """Give exactly `frames` frames from the beginning."""
+        walk = self._walk()
+        for start in range(0, frames, size):
+            rows = [next(walk) for _ in range(min(size, frames - start))]
+            cuts = np.array([cut for _, cut in rows])
+            cuts[0] &= start > 0
+            yield StreamChunk(
+                frames=np.stack([pixels for pixels, _ in rows]),
+                cuts=cuts,
+                labels=np.full(len(rows), NO_LABEL, np.int64),
+            )
+
+    def _walk(self) -> Iterator[tuple[Any, bool]]:
+        seed = 0
+        while True:
+            source = SyntheticSource(
+                height=self.picture.height, width=self.picture.width, colour=self.picture.channels == 3, seed=seed
+            )
+            for frame in source.frames():
+                if frame.index == self.scene_frames:
+                    break
+                yield frame.picture.reshape(self.picture.shape[1:]), frame.index == 0
+            seed += 1
