@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from converters.step_model import StepModel
     from converters.stream import FrameStream
     from runtime.interpreter import Choice
     from runtime.spec import FidelitySpec, Precision
+    from toolkit.data.dataset import Dataset
 
 CALIBRATION_SEED = 0
 FIDELITY_SEED = 1
@@ -91,8 +91,7 @@ def convert_run(
     train, held_out = run.datasets()
     calibration = stream_of(train, seed=CALIBRATION_SEED)
     if request.calibrate:
-        data = replace(run.data.config, labels=None, labelled=False, fps=run.fps)
-        calibration = stream_of(load_dataset(request.calibrate, data), seed=CALIBRATION_SEED)
+        calibration = stream_of(_unlabelled(picture, run.fps, request.calibrate), seed=CALIBRATION_SEED)
     config = _config(run.name, run.labels, run.fps, picture, request)
     config = replace(config, reset=run.reset, made=dict(run.made))
     fidelity = stream_of(held_out, seed=FIDELITY_SEED)
@@ -123,7 +122,9 @@ def convert_model(
         offset=foreign.offset,
     )
     labels = foreign.labels or tuple(str(number) for number in range(step_model.classes))
-    calibration = foreign_stream(step_model, foreign, request.calibrate) if request.calibrate else None
+    calibration: FrameStream | None = None
+    if request.calibrate:
+        calibration = stream_of(_unlabelled(picture, foreign.fps, request.calibrate), seed=CALIBRATION_SEED)
     fidelity = calibration or SyntheticStream(picture=picture)
     config = _config(foreign.path.stem, labels, foreign.fps, picture, request)
     return convert(model, step_model, path, config, calibration=calibration, fidelity=fidelity, progress=progress)
@@ -166,13 +167,10 @@ def verify(
             f"{file} takes frames {ours[0]} and has {ours[1]} classes; {against} {theirs[0]} and {theirs[1]}. "
             "Compare it with the model that it was converted from."
         )
-    data = DataConfig(
-        width=spec.input.width, height=spec.input.height, colour=spec.input.colour, fps=spec.fps, labelled=False
-    )
     if run is not None and tuple(sources) == run.data.sources:
         dataset = run.validation_dataset()
     else:
-        dataset = load_dataset(sources, data)
+        dataset = _unlabelled(spec.input, spec.fps, sources)
     return measure_fidelity(
         step_model,
         engine.stepper(),
@@ -184,13 +182,12 @@ def verify(
     )
 
 
-def foreign_stream(step_model: StepModel, foreign: ForeignModel, sources: Sequence[str]) -> FrameStream:
-    """Load data in the size and at the rate of a model that is not a run."""
-    height, width, channels = step_model.frame_shape
+def _unlabelled(picture: InputSpec, fps: float, sources: Sequence[str]) -> Dataset:
+    """Load data in a model's size and at its rate, whether or not it has the model's labels."""
     config = DataConfig(
-        width=width, height=height, colour="gray" if channels == 1 else "rgb", fps=foreign.fps, labelled=False
+        width=picture.width, height=picture.height, colour=picture.colour, crop=picture.crop, fps=fps, labelled=False
     )
-    return stream_of(load_dataset(sources, config), seed=CALIBRATION_SEED)
+    return load_dataset(sources, config)
 
 
 def read_labels(text: str) -> tuple[str, ...]:
