@@ -95,7 +95,6 @@ def digits_dataset(config: DigitsConfig) -> Dataset:
     # As many of each class as can be: the order is drawn, not each label.
     labels = rng.permutation(np.arange(count) % len(LABELS))
     frames = _travel(config, which, labels, rng)
-    frames.flags.writeable = False
     clips = tuple(
         Clip(
             name=f"{LABELS[label]}/{_GROUP}{image:04d}-{i // images}",
@@ -193,8 +192,10 @@ def _travel(
     moves = _DIRECTIONS[labels] * speeds[:, None]
     places = starts[:, None] + moves[:, None] * np.arange(config.frames)[None, :, None]
     images = np.repeat(which, config.frames)
-    pixels = _draw(config, images, places[..., 0].ravel(), places[..., 1].ravel())
-    return pixels.reshape(count, config.frames, *pixels.shape[1:])
+    drawn = _draw(config, images, places[..., 0].ravel(), places[..., 1].ravel())
+    shape = (count, config.frames, *drawn.shape[1:])
+    # The three channels of rgb stay one in memory.
+    return np.broadcast_to(drawn[..., :1].reshape(*shape[:-1], 1), shape)
 
 
 def _draw(
@@ -208,4 +209,4 @@ def _draw(
     canvas = np.zeros((len(images), config.height, config.width), np.uint8)
     canvas[np.arange(len(images))[:, None, None], rows[:, :, None], columns[:, None, :]] = stamp
     channels = 1 if config.colour == "gray" else 3
-    return np.repeat(canvas[..., None], channels, axis=3)
+    return np.broadcast_to(canvas[..., None], (*canvas.shape, channels))

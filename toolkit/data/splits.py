@@ -68,14 +68,20 @@ def _split_rows(
         clips = [clip for clip in dataset.clips if clip.label == label]
         order = sorted({clip.group for clip in clips}, key=natural)
         count = max(1, round(validation * len(order)))
-        start = int(rng.integers(max(1, len(order) - count + 1)))
-        row = set(order[start : start + count])
-        near = set(order[max(0, start - guard) : start + count + guard])
-        if clips and len(near) == len(order):
+        reach = [
+            (max(0, start - guard), start, start + count + guard)
+            for start in range(len(order) - count + 1)
+            if min(len(order), start + count + guard) - max(0, start - guard) < len(order)
+        ]
+        if clips and not reach:
             raise DatasetError(
                 f"Class {name} has {len(order)} groups, too few for {count} in the validation part and {guard} left "
                 "out on each side. Use a smaller --guard, or more recordings."
             )
+        if not clips:
+            continue
+        begin, start, end = reach[int(rng.integers(len(reach)))]
+        row, near = set(order[start : start + count]), set(order[begin:end])
         for clip in clips:
             if clip.group in row:
                 held.append(replace(clip, group=f"{name}/{clip.group}"))
