@@ -88,8 +88,6 @@ class ModelConfig:
                 problems.append(f"{name} is {value}, and must be at least {lowest}")
         if self.preset == "mobilenet":
             problems += self._mobilenet_problems()
-        if self.cell == "none" and self.input == "difference":
-            problems.append("input is difference with cell none, which sees one frame; take gray or rgb")
         if problems:
             raise ConfigError(f"The model cannot be built: {'; '.join(problems)}. Correct these.")
 

@@ -53,7 +53,10 @@ class Plan:
 
 PLANS = {
     "tiny": Plan(
-        convolutions=(Convolution(filters=8, kernel=5, stride=2), Convolution(filters=16, stride=2)),
+        convolutions=(
+            Convolution(filters=8, kernel=5, stride=2, norm=True),
+            Convolution(filters=16, stride=2, norm=True),
+        ),
         features=48,
         units=48,
     ),

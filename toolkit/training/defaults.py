@@ -1,0 +1,38 @@
+"""What each preset is trained with where the user names nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from toolkit.models.config import Input, Preset
+
+
+@dataclass(frozen=True, kw_only=True)
+class Defaults:
+    """A preset's settings.
+
+    Attributes:
+        size: width and height of the frames.
+        digits_size: the same for the built-in digits, which are drawn at any size.
+        input: see `ModelConfig`.
+        batch: windows, or whole clips, in a step.
+        learning_rate: at its highest.
+        steps: of training without baselines and bounds.
+    """
+
+    size: tuple[int, int]
+    digits_size: tuple[int, int] = (24, 24)
+    input: Input = "gray"
+    batch: int = 8
+    learning_rate: float = 0.004
+    steps: int = 800
+
+
+DEFAULTS: dict[Preset, Defaults] = {
+    "tiny": Defaults(size=(64, 48)),
+    "small": Defaults(size=(64, 48)),
+    "article": Defaults(size=(32, 32), digits_size=(32, 32), input="rgb", learning_rate=0.001),
+    "mobilenet": Defaults(size=(96, 96), digits_size=(32, 32), input="rgb", learning_rate=0.002),
+}

@@ -1,0 +1,76 @@
+"""The learning rate and the optimiser."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
+
+from runtime.errors import ConfigError
+
+Optimizer: TypeAlias = Literal["adam", "adamw", "rmsprop", "sgd"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """How the weights are found.
+
+    Attributes:
+        epochs: at most.
+        batch_size: clips or windows in a step.
+        learning_rate: at its highest.
+        optimizer: see `Optimizer`.
+        clip_norm: the gradient's norm over all weights is cut to this.
+        warm_up: fraction of the steps in which the rate rises; then it falls along half a cosine, to 0.01 of itself.
+        patience: epochs without a lower validation loss after which training ends, the best weights kept; 0 for none:
+            then it goes to the end of the schedule and keeps the last weights, which no look at the validation part
+            has chosen.
+        seed: of everything that is drawn.
+    """
+
+    epochs: int
+    batch_size: int = 16
+    learning_rate: float = 0.004
+    optimizer: Optimizer = "adam"
+    clip_norm: float = 1.0
+    warm_up: float = 0.05
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        problems = [
+            f"{name} is {getattr(self, name)}, and must be {words}"
+            for name, words, holds in (
+                ("epochs", "at least 1", self.epochs >= 1),
+                ("batch_size", "at least 1", self.batch_size >= 1),
+                ("learning_rate", "above 0", 0 < self.learning_rate < math.inf),
+                ("clip_norm", "above 0", 0 < self.clip_norm < math.inf),
+                ("warm_up", "0 to 1", 0 <= self.warm_up <= 1),
+                ("patience", "at least 0", self.patience >= 0),
+                ("seed", "at least 0", self.seed >= 0),
+                ("optimizer", f"one of {', '.join(get_args(Optimizer))}", self.optimizer in get_args(Optimizer)),
+            )
+            if not holds
+        ]
+        if problems:
+            raise ConfigError(f"Training: {'; '.join(problems)}. Correct these.")
+
+    def rate(self, step: int, steps: int) -> float:
+        """Tell the learning rate of a step, 0 to `steps` - 1."""
+        rising = self.warm_up * steps
+        if step < rising:
+            return self.learning_rate * (step + 1) / (rising + 1)
+        done = (step - rising) / max(1.0, steps - rising)
+        return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def make_optimizer(self) -> Any:
+        """Make the optimiser; the loop sets its rate at every step."""
+        import tf_keras
+
+        kinds = {
+            "adam": tf_keras.optimizers.Adam,
+            "adamw": tf_keras.optimizers.AdamW,
+            "rmsprop": tf_keras.optimizers.RMSprop,
+            "sgd": lambda rate: tf_keras.optimizers.SGD(rate, momentum=0.9),
+        }
+        return kinds[self.optimizer](self.learning_rate)
