@@ -9,7 +9,7 @@ from converters.step_rules.cells import CELL_RULES
 
 _CONTAINERS = ("Functional", "InputLayer", "Model", "Sequential", "TimeDistributed")
 
-_OWN = ("BoundedGRUCell", "BoundedLSTMCell", "BoundedRNNCell", "FrameDifference", "PeepholeLSTMCell")
+_OWN = ("AxisMean", "BoundedGRUCell", "BoundedLSTMCell", "BoundedRNNCell", "FrameDifference", "PeepholeLSTMCell")
 
 _OTHERS = {
     "initializers": (
@@ -49,7 +49,14 @@ _KERAS_MODULES = frozenset(
     ]
 )
 
-_OWN_MODULES = frozenset({"converters.layers.bounded", "converters.layers.tf_keras_family", "converters.layers.keras3"})
+_OWN_MODULES = frozenset(
+    {
+        "converters.layers.axis_mean",
+        "converters.layers.bounded",
+        "converters.layers.tf_keras_family",
+        "converters.layers.keras3",
+    }
+)
 
 
 def _allowed_names() -> frozenset[str]:

@@ -41,6 +41,12 @@ def global_average_pooling(call: Call) -> Value:
     return call.answer(tf.reduce_mean(picture_of(call), [1, 2], keepdims=bool(call.layer.keepdims)))
 
 
+@rule("AxisMean")
+def axis_mean(call: Call) -> Value:
+    """Apply `AxisMean`."""
+    return call.answer(tf.reduce_mean(picture_of(call), call.layer.axis))
+
+
 @rule("GlobalMaxPooling2D", "GlobalMaxPool2D")
 def global_max_pooling(call: Call) -> Value:
     """Apply `GlobalMaxPooling2D`."""
