@@ -1,0 +1,144 @@
+"""What is evaluated: a run or an artifact, with all that data must be brought to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from runtime.spec import DecisionSpec, InputSpec, ResetSpec
+from toolkit.data.dataset import DataConfig, Dataset
+from toolkit.data.digits import DIGITS
+from toolkit.data.loading import Progress, load_dataset
+from toolkit.data.splits import split
+from toolkit.evaluation.predictors import ArtifactPredictor, Predictor, StepModelPredictor
+from toolkit.training.run_folder import Run
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from runtime.interpreter import Choice
+
+Part = Literal["validation", "all"]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Subject:
+    """A model that can be asked, and what it was made for.
+
+    Attributes:
+        predictor: see `Predictor`.
+        labels: one a class.
+        fps: frames a second that it takes.
+        input: the picture that it takes.
+        reset: its policy.
+        decision: how its probabilities become events.
+        run: where it is a run; None for an artifact.
+    """
+
+    predictor: Predictor
+    labels: tuple[str, ...]
+    fps: float
+    input: InputSpec
+    reset: ResetSpec
+    decision: DecisionSpec
+    run: Run | None = None
+
+    def data_config(self) -> DataConfig:
+        """How data is brought to what the model takes; every label must be one of the model's."""
+        return DataConfig(
+            width=self.input.width,
+            height=self.input.height,
+            colour=self.input.colour,
+            crop=self.input.crop,
+            fps=self.fps,
+            min_frames=1,
+            labels=self.labels,
+        )
+
+
+def open_subject(path: Path, *, interpreter: Choice | None = None, threads: int = 1) -> Subject:
+    """Open a run's folder or an artifact.
+
+    Args:
+        path: of either.
+        interpreter: for an artifact; None for the first that is installed.
+        threads: for an artifact.
+
+    Raises:
+        FramestepError: where it is neither.
+    """
+    if path.is_dir():
+        return _open_run(path)
+    from runtime.engine import Engine
+
+    engine = Engine.open(path, interpreter=interpreter, threads=threads)
+    spec = engine.spec
+    return Subject(
+        predictor=ArtifactPredictor(engine),
+        labels=spec.labels,
+        fps=spec.fps,
+        input=spec.input,
+        reset=spec.reset,
+        decision=spec.decision,
+    )
+
+
+def load_part(
+    subject: Subject,
+    sources: Sequence[str],
+    *,
+    part: Part | None,
+    like: Run | None = None,
+    progress: Progress | None = None,
+) -> tuple[Dataset, Part]:
+    """Load what a model is to be evaluated on.
+
+    Args:
+        subject: the model.
+        sources: data; () for the run's own.
+        part: what of it; None for the part that was held out where that is known, else all. It is known of a run's own
+            data and of the digits.
+        like: a run whose division counts for an artifact.
+        progress: see `load_dataset`.
+
+    Returns:
+        The data, and which part it is.
+
+    Raises:
+        DatasetError: where it cannot be used.
+    """
+    run = subject.run or like
+    own = run is not None and (not sources or _same(sources, run.data.sources))
+    if run is not None and own and part != "all":
+        return run.validation_dataset(), "validation"
+    named = tuple(sources) or (run.data.sources if run is not None else ())
+    dataset = load_dataset(named, subject.data_config(), progress=progress)
+    if part == "validation" or (part is None and dataset.sources == (DIGITS,)):
+        return split(dataset, seed=0)[1], "validation"
+    return dataset, "all"
+
+
+def _open_run(path: Path) -> Subject:
+    from converters.step_model import build_step_model
+
+    run = Run.load(path)
+    picture = run.input_spec
+    model = build_step_model(run.model(), scale=picture.scale, offset=picture.offset)
+    return Subject(
+        predictor=StepModelPredictor(model),
+        labels=run.labels,
+        fps=run.fps,
+        input=picture,
+        reset=run.reset,
+        decision=DecisionSpec(),
+        run=run,
+    )
+
+
+def _same(some: Sequence[str], others: Sequence[str]) -> bool:
+    places, theirs = (
+        sorted(source if source == DIGITS else str(Path(source).resolve()) for source in sources)
+        for sources in (some, others)
+    )
+    return places == theirs
