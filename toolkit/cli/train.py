@@ -10,15 +10,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli.failure import INTERRUPTED
-from toolkit.cli.output import Progress, json_option, print_json, print_table, say
+from toolkit.cli.output import json_option, print_json, print_table, say
 from toolkit.cli.size import SIZE
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from typing_extensions import Self
-
-    from toolkit.training.loop import Row
     from toolkit.training.run_folder import Run
     from toolkit.training.session import TrainRequest
 
@@ -82,13 +77,14 @@ def command(*, out: Path, resume: bool, force: bool, as_json: bool, **options: A
 
     Ctrl-C loses nothing: the same command with --resume ends with the weights that it would have had anyway.
     """
+    from toolkit.cli.watching import Teller
     from toolkit.training.session import check_folder, train_run
 
     check_folder(out, resume=resume, force=force)
     request = _request(out, **options)
     words = shlex.join(["framestep", *sys.argv[1:]])
     try:
-        with _Teller() as watcher:
+        with Teller() as watcher:
             run = train_run(request, out, resume=resume, force=force, watcher=watcher, command=words)
     except KeyboardInterrupt:
         say(f"framestep: Interrupted; {out} keeps what was done. Go on with the same command and --resume.")
@@ -186,41 +182,6 @@ def _request(
         baseline_share=0.5 if options["baselines"] else 0.0,
         weights=options["weights"],
     )
-
-
-class _Teller:
-    """A `Watcher` that shows how far each phase is."""
-
-    def __init__(self) -> None:
-        self._bar: Progress | None = None
-        self._phase = ""
-        self._note = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def step(self, *, phase: str, epoch: int, epochs: int, step: int, steps: int) -> None:
-        """See `Watcher`."""
-        if phase != self._phase:
-            self._close()
-            self._phase, self._note = phase, ""
-            self._bar = Progress(phase, epochs * steps).__enter__()
-            self._bar.advance((epoch - 1) * steps + step - 1)
-        if self._bar is not None:
-            self._bar.advance(1, self._note)
-
-    def epoch(self, row: Row, history: Sequence[Row]) -> None:
-        """See `Watcher`."""
-        held = "" if row.val_accuracy is None else f", held out {row.val_accuracy:.4f}"
-        self._note = f"epoch {len(history)}: loss {row.loss:.3f}{held}"
-
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.__exit__(None, None, None)
-            self._bar = None
 
 
 def _tell(run: Run) -> None:

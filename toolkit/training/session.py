@@ -24,10 +24,10 @@ from toolkit.training.history import write_table
 from toolkit.training.loop import Loop, Silent
 from toolkit.training.network import Network
 from toolkit.training.run_folder import MODEL_FILE, RUN_FILE, Run
-from toolkit.training.windows import WindowBatches
+from toolkit.training.windows import WindowBatches, WindowConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from toolkit.data.augment import AugmentConfig
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
     from toolkit.training.loop import Row, Watcher
     from toolkit.training.run_folder import DataRequest
     from toolkit.training.schedule import TrainConfig
-    from toolkit.training.windows import WindowConfig
 
 CHECKPOINTS = "checkpoints"
 _SETTINGS = "settings.json"
@@ -143,14 +142,33 @@ def check_folder(out: Path, *, resume: bool, force: bool) -> None:
         raise ConfigError(f"{out} is not empty and is no run. Name another --out.")
 
 
+def make_batches(training: Mapping[str, Any], data: Dataset) -> Batches:
+    """Make what a run is trained on.
+
+    Args:
+        training: of `Run.training`, or of `TrainRequest.to_plain`.
+        data: the training part.
+    """
+    change = None if training["augment"] is None else _change(training["augment"])
+    train, window = training["train"], WindowConfig(**training["window"])
+    if training["stateful"]:
+        return WindowBatches(
+            clips=data.clips,
+            streams=data.streams,
+            batch_size=train["batch_size"],
+            seed=train["seed"],
+            config=window,
+            change=change,
+        )
+    return ClipBatches(clips=data.clips, batch_size=train["batch_size"], seed=train["seed"], change=change)
+
+
 class _Session:
     """The phases of one training; each knows from its checkpoint whether it is done."""
 
     def __init__(self, request: TrainRequest, out: Path, train: Dataset, held: Dataset, watcher: Watcher) -> None:
         self._request, self._out, self._data, self._held = request, out, train, held
         self._watcher = watcher
-        self._change = _change(request)
-        self._rise = request.window.rise_frames if request.stateful else 1
         if request.steps is not None:
             epochs = max(_FEWEST_EPOCHS, round(request.steps / len(self._batches())))
             self._request = replace(request, train=replace(request.train, epochs=epochs))
@@ -237,8 +255,8 @@ class _Session:
             ),
             clips=data.clips,
             held=self._held.clips,
-            change=self._change,
-            rise_frames=self._rise,
+            change=None if request.augment is None else _change(asdict(request.augment)),
+            rise_frames=request.window.rise_frames if request.stateful else 1,
             weights=request.weights,
             checkpoint=self._checkpoint,
         )
@@ -250,23 +268,7 @@ class _Session:
         }
 
     def _batches(self) -> Batches:
-        request, data = self._request, self._data
-        if request.stateful:
-            return WindowBatches(
-                clips=data.clips,
-                streams=data.streams,
-                batch_size=request.train.batch_size,
-                seed=request.train.seed,
-                config=request.window,
-                change=self._change,
-            )
-        return ClipBatches(
-            clips=data.clips,
-            batch_size=request.train.batch_size,
-            seed=request.train.seed,
-            rise_frames=self._rise,
-            change=self._change,
-        )
+        return make_batches(self._request.to_plain(), self._data)
 
     def _reset(self) -> ResetSpec:
         if self._request.stateful or self._request.model.cell == "none":
@@ -303,12 +305,10 @@ def _share(epochs: int, share: float) -> int:
     return max(1, round(epochs * share))
 
 
-def _change(request: TrainRequest) -> Change | None:
-    if request.augment is None:
-        return None
-    from toolkit.data.augment import Augmentation
+def _change(augment: Mapping[str, Any]) -> Change:
+    from toolkit.data.augment import Augmentation, AugmentConfig
 
-    return Augmentation(config=request.augment)
+    return Augmentation(config=AugmentConfig(**augment))
 
 
 def _absolute(sources: Sequence[str]) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""Runs made smaller: each is made from a run and is one."""
