@@ -21,8 +21,9 @@ from runtime.errors import CalibrationError, ConversionError, FidelityError
 from runtime.spec import DecisionSpec, FidelitySpec, InputSpec, ParitySpec, ResetSpec, Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
+    from converters.calibration import Range
     from converters.step_model import StepModel
     from converters.stream import FrameStream
     from runtime.spec import Precision
@@ -109,9 +110,10 @@ def convert(
     _check_shape(step_model, config)
     parity = measure_parity(model, step_model)
     parity.check()
-    ranges = _calibrate(step_model, config, calibration, progress) if config.precision == "int8" else None
-    network = _network(step_model, config, ranges)
-    spec = _spec(step_model, config, network, ranges, ParitySpec(frames=parity.frames, max_error=parity.max_error))
+    calibrated = _calibrate(step_model, config, calibration, progress) if config.precision == "int8" else None
+    ranges = None if calibrated is None else calibrated.ranges
+    network = network_of(step_model, config.precision, ranges=ranges, plain=config.plain)
+    spec = _spec(step_model, config, network, calibrated, ParitySpec(frames=parity.frames, max_error=parity.max_error))
     with replacing(path) as temporary:
         temporary.write_bytes(pack_artifact(network, spec))
         measured = _measure(step_model, temporary, config, fidelity, progress)
@@ -167,15 +169,28 @@ def _calibrate(
     )
 
 
-def _network(step_model: StepModel, config: ConversionConfig, calibration: Calibration | None) -> bytes:
+def network_of(
+    step_model: StepModel, precision: Precision, *, ranges: Mapping[str, Range] | None = None, plain: bool = False
+) -> bytes:
+    """Convert a step model, without measuring it.
+
+    Args:
+        step_model: what to convert.
+        precision: of the network.
+        ranges: of its taps, for int8.
+        plain: no graph rewrites.
+
+    Raises:
+        ConversionError: where the converter fails.
+    """
     # dynamic_range makes a dynamic network of a float one.
-    recipe: Any = "float32" if config.precision == "dynamic" and not config.plain else config.precision
+    recipe: Any = "float32" if precision == "dynamic" and not plain else precision
     with tempfile.TemporaryDirectory(prefix="framestep-") as folder:
-        step_model.save(Path(folder), ranges=None if calibration is None else calibration.ranges)
+        step_model.save(Path(folder), ranges=ranges)
         network = convert_saved_model(Path(folder), recipe)
-    if config.plain:
+    if plain:
         return network
-    return rewrite(dynamic_range(network) if config.precision == "dynamic" else network)
+    return rewrite(dynamic_range(network) if precision == "dynamic" else network)
 
 
 def _spec(

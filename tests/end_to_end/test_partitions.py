@@ -1,0 +1,75 @@
+"""Every preset's step is one partition of the delegate, in float, with dynamic range and in int8."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+
+from converters import tflite
+from converters.calibration import calibrate
+from converters.convert import network_of
+from converters.step_model import build_step_model
+from runtime.artifact import check_network
+from runtime.flatbuffer import read_network
+from runtime.interpreter import delegation, open_interpreter
+from runtime.spec import ResetSpec
+from toolkit.data.digits import DigitsConfig, DigitsStream
+from toolkit.models.build import build_model
+from toolkit.models.config import ModelConfig
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from converters.step_model import StepModel
+
+PRESETS = ("tiny", "small", "article", "mobilenet")
+
+
+@pytest.fixture(scope="module", params=PRESETS)
+def preset(request: pytest.FixtureRequest) -> tuple[StepModel, DigitsStream]:
+    """A preset with weights that keep their activations' size, as trained ones do, and frames for it."""
+    size = 32 if request.param in ("article", "mobilenet") else 24
+    kind: Any = {"article": "rgb", "small": "difference"}.get(request.param, "gray")
+    config = ModelConfig(preset=request.param, input=kind, width=size, height=size, classes=4)
+    model = build_model(config)
+    rng = np.random.default_rng(0)
+    model.set_weights([_alive(rng, weight) for weight in model.get_weights()])
+    step_model = build_step_model(model, scale=config.scale, offset=config.offset)
+    return step_model, DigitsStream(config=DigitsConfig(width=size, height=size, colour=config.colour))
+
+
+def _alive(rng: np.random.Generator, weight: Any) -> Any:
+    if weight.ndim < 2:
+        return weight
+    # A depthwise kernel [rows, columns, channels, 1] sums over rows and columns alone.
+    fan_in = np.prod(weight.shape[:2] if weight.shape[-1] == 1 else weight.shape[:-1])
+    return rng.normal(0, np.sqrt(2 / fan_in), weight.shape)
+
+
+@pytest.fixture(autouse=True)
+def _converter_in_this_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Spare twelve starts of TensorFlow; test_tflite tests the child process."""
+
+    def convert_here(folder: Path, recipe: str) -> bytes:
+        output = tmp_path / "network.tflite"
+        tflite._convert(str(folder), str(output), recipe)
+        return output.read_bytes()
+
+    monkeypatch.setattr("converters.convert.convert_saved_model", convert_here)
+
+
+@pytest.mark.parametrize("precision", ["float32", "dynamic", "int8"])
+def test_a_preset_is_one_partition(preset: tuple[StepModel, DigitsStream], precision: Any) -> None:
+    step_model, stream = preset
+    ranges = calibrate(step_model, stream, reset=ResetSpec(), frames=60).ranges if precision == "int8" else None
+    network = network_of(step_model, precision, ranges=ranges)
+    told = read_network(network)
+    check_network(told)  # no WHILE, no variables, no Flex
+    loaded = open_interpreter(network, choice="litert")
+    loaded.interpreter.allocate_tensors()
+    found = delegation(loaded.interpreter, [info.index for info in told.outputs.values()])
+    assert found is not None
+    assert found.partitions == 1
+    assert set(found.outside) <= {"CAST"}
