@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -71,7 +72,7 @@ class Decision:
             index: the source's number of the frame.
             probabilities: float [classes]. What is not a number counts as 0.
         """
-        smoothed = self._smooth(np.nan_to_num(np.asarray(probabilities, np.float64), nan=0.0, posinf=0.0, neginf=0.0))
+        smoothed = self._smooth(probabilities.astype(np.float64))
         best = int(smoothed.argmax())
         rises = bool(smoothed[best] >= self._spec.on)
         events: tuple[Event, ...] = ()
@@ -98,10 +99,12 @@ class Decision:
         self._smoothed = None
 
     def _smooth(self, probabilities: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        if not math.isfinite(probabilities.sum()):
+            probabilities = np.where(np.isfinite(probabilities), probabilities, 0.0)
         if self._smoothed is None:
             self._smoothed = probabilities
         else:
-            self._smoothed = self._smoothed + self._spec.smoothing * (probabilities - self._smoothed)
+            self._smoothed += self._spec.smoothing * (probabilities - self._smoothed)
         return self._smoothed
 
     def _told(self) -> str | None:

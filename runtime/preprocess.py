@@ -124,15 +124,21 @@ class Preprocessor:
         lying = quarters % 2 == 1
         full_height, full_width = (frame.width, frame.height) if lying else (frame.height, frame.width)
         height, width = self._cover(full_height, full_width)
-        scaled = self._reformatter.reformat(
-            frame,
-            height if lying else width,
-            width if lying else height,
-            self._format,
-            interpolation=self._flags,
-            dst_color_range=_FULL_RANGE,
-            threads=1,
-        ).to_ndarray()
+        try:
+            scaled = self._reformatter.reformat(
+                frame,
+                height if lying else width,
+                width if lying else height,
+                self._format,
+                interpolation=self._flags,
+                dst_color_range=_FULL_RANGE,
+                threads=1,
+            ).to_ndarray()
+        except (OSError, ValueError) as error:  # FFmpeg's own errors are one or the other
+            raise FrameError(
+                f"A {frame.width}x{frame.height} picture of the kind {frame.format.name} cannot be scaled ({error}). "
+                "Choose another format for it."
+            ) from None
         if quarters:
             scaled = np.rot90(scaled, quarters)
         return np.ascontiguousarray(self._cut(scaled)).reshape(self._shape)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runtime.decoders import load_pyav
 from runtime.errors import FrameError
 from runtime.frame import Frame
 from runtime.spec import InputSpec, Spec, StateSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     import numpy.typing as npt
     from typing_extensions import Self
@@ -112,6 +115,48 @@ class FakeStepper:
                 "Restore one of the same model."
             )
         self._memory = given.copy()
+
+
+def write_film(
+    path: Path,
+    pictures: Iterable[Pixels],
+    *,
+    fps: float = 15.0,
+    codec: str = "ffv1",
+    pixel_format: str = "bgr0",
+    times_s: Sequence[float] | None = None,
+) -> Path:
+    """Write a film with PyAV.
+
+    Args:
+        path: its end chooses the container; `.mkv` takes every codec.
+        pictures: uint8 [height, width, 3] RGB or [height, width].
+        fps: frames a second.
+        codec: FFmpeg's name; ffv1 loses nothing.
+        pixel_format: what is encoded; `bgr0` and `gray` lose nothing.
+        times_s: each picture's presentation time, for a rate that varies.
+
+    Returns:
+        The path.
+    """
+    av = load_pyav("Writing a film")
+    rate = Fraction(fps).limit_denominator(1001)
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.pix_fmt = pixel_format
+        if times_s is not None:
+            stream.codec_context.time_base = Fraction(1, 1000)
+        for number, picture in enumerate(pictures):
+            if number == 0:
+                stream.height, stream.width = picture.shape[:2]
+            frame = av.VideoFrame.from_ndarray(picture, "gray" if picture.ndim == 2 else "rgb24")
+            if times_s is None:
+                frame.pts, frame.time_base = number, 1 / rate
+            else:
+                frame.pts, frame.time_base = round(times_s[number] * 1000), Fraction(1, 1000)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
 
 
 class FakeSource:

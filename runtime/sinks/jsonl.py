@@ -32,6 +32,9 @@ class JsonLinesSink:
         self._name = "standard output" if target == "-" else target
         self._own = target != "-"
         self._failed = False
+        # What a terminal of another encoding cannot show is written in JSON's own escapes.
+        unicode = self._own or (sys.stdout.encoding or "").lower().startswith("utf")
+        self._encode = json.JSONEncoder(ensure_ascii=not unicode, allow_nan=False).encode
         if not self._own:
             self._stream: TextIO = sys.stdout
             return
@@ -49,8 +52,7 @@ class JsonLinesSink:
         Raises:
             SinkError: where the disk is full, or whoever read the output is gone.
         """
-        unicode = (self._stream.encoding or "").lower().startswith("utf")
-        self._put(json.dumps(record, ensure_ascii=not unicode, allow_nan=False) + "\n")
+        self._put(self._encode(record) + "\n")
 
     def _put(self, text: str) -> None:
         try:
