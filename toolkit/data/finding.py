@@ -53,13 +53,13 @@ class FoundClip:
         path: of the film, the folder of pictures, or the one picture.
         kind: which of these.
         label: its class.
-        group: see `Clip.group`.
+        group: see `Clip.group`; None where the expression matches nothing.
     """
 
     path: Path
     kind: Literal["film", "frames", "picture"]
     label: str
-    group: str
+    group: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,14 +189,12 @@ def pictures_in(folder: Path) -> list[Path]:
     return [path for path in _entries(folder) if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()]
 
 
-def _group(path: Path, group_by: str | None) -> str:
+def _group(path: Path, group_by: str | None) -> str | None:
     if group_by is None:
         return str(path)
     match = re.search(group_by, path.name if path.is_dir() else path.stem)
     if match is None:
-        raise DatasetError(
-            f"{path} has nothing that --group-by {group_by!r} matches. Every clip needs a group: change the expression."
-        )
+        return None
     return str(match.group(1) if match.re.groups and match.group(1) is not None else match.group(0))
 
 

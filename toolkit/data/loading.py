@@ -71,6 +71,9 @@ def load_stream(film: Path, segments: Path | None, config: DataConfig) -> Datase
 
 
 def _load(sources: tuple[str, ...], found: Found, config: DataConfig, progress: Progress | None) -> Dataset:
+    digits = digits_dataset(_digits_config(config)) if DIGITS in sources else None
+    if config.labels is not None:
+        _labels(config, found.clips, found.streams, digits)  # said before everything is decoded
     fps, broken = _common_rate(found, config, digits=DIGITS in sources)
     films = _decode_all(found, broken, Decoder(spec=config.input_spec(), fps=fps), progress)
     skipped, damaged = list(found.skipped), []
@@ -91,11 +94,10 @@ def _load(sources: tuple[str, ...], found: Found, config: DataConfig, progress: 
             skipped.append(Skipped(path=str(each.path), reason=reason))
         else:
             clips.append((each, film))
-    digits = digits_dataset(_digits_config(config, fps)) if DIGITS in sources else None
     labels = _labels(config, [each for each, _ in clips], found.streams, digits)
     places = {label: i for i, label in enumerate(labels)}
     made = [
-        Clip(name=str(each.path), label=places[each.label], group=each.group, frames=film.frames)
+        Clip(name=str(each.path), label=places[each.label], group=_group(each, config), frames=film.frames)
         for each, film in clips
     ]
     if digits is not None:
@@ -231,8 +233,17 @@ def _label_stream(stream: FoundStream, film: CachedFilm, places: dict[str, int])
     )
 
 
-def _digits_config(config: DataConfig, fps: float) -> DigitsConfig:
-    return DigitsConfig(width=config.width, height=config.height, colour=config.colour, fps=fps)
+def _digits_config(config: DataConfig) -> DigitsConfig:
+    return DigitsConfig(width=config.width, height=config.height, colour=config.colour)
+
+
+def _group(clip: FoundClip, config: DataConfig) -> str:
+    if clip.group is None:
+        raise DatasetError(
+            f"{clip.path} has nothing that --group-by {config.group_by!r} matches. Every clip needs a group: change "
+            "the expression."
+        )
+    return clip.group
 
 
 def _check(dataset: Dataset, config: DataConfig) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 import numpy as np
 
@@ -129,10 +129,9 @@ def stream_of(dataset: Dataset, *, seed: int) -> FrameStream:
     """
     if dataset.sources == (DIGITS,) and dataset.clips:
         height, width, channels = dataset.clips[0].frames.shape[1:]
-        config = DigitsConfig(
-            width=width, height=height, colour="gray" if channels == 1 else "rgb", fps=dataset.fps, seed=seed
-        )
-        return DigitsStream(config=config, images=images_of(dataset.clips))
+        colour: Literal["gray", "rgb"] = "gray" if channels == 1 else "rgb"
+        config = DigitsConfig(width=width, height=height, colour=colour, fps=dataset.fps)
+        return DigitsStream(config=config, images=images_of(dataset.clips), seed=seed)
     parts = [recording.name for recording in dataset.streams]
     if dataset.clips:
         parts.append(f"{len(dataset.clips)} clips joined")

@@ -1,0 +1,160 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from toolkit.cli import framestep
+from toolkit.data.dataset import DataConfig
+from toolkit.data.digits import LABELS
+from toolkit.models.build import build_model
+from toolkit.models.config import ModelConfig
+from toolkit.training.run_folder import MODEL_FILE, DataRequest, Run, save_model
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    MakeFilm = Callable[..., Any]
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "lstm-int8.tflite"
+STREAM_KEYS = {
+    "frame_accuracy",
+    "segment_accuracy",
+    "event_recall",
+    "event_precision",
+    "false_alarms_per_hour",
+    "delay_frames",
+}
+
+
+def answer(*arguments: object) -> dict[str, Any]:
+    result = CliRunner().invoke(framestep, ["evaluate", *map(str, arguments), "--json"])
+    assert result.exit_code == 0, result.stderr
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def failure(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(framestep, ["evaluate", *map(str, arguments)])
+    return result.exit_code, result.stderr
+
+
+@pytest.fixture
+def clips(tmp_path: Path, make_film: MakeFilm) -> Path:
+    """Of the golden artifact's labels `still` and `left`."""
+    for label in ("still", "left"):
+        for number in range(3):
+            make_film(tmp_path / "clips" / label / f"{number}.mp4", level=40 * number)
+    return tmp_path / "clips"
+
+
+@pytest.fixture
+def recording(tmp_path: Path, make_film: MakeFilm) -> Path:
+    make_film(tmp_path / "recording" / "stream.mp4", frames=20)
+    rows = "start_frame,end_frame,label\n0,9,still\n10,19,left\n"
+    (tmp_path / "recording" / "stream.csv").write_text(rows)
+    return tmp_path / "recording" / "stream.mp4"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run whose model was never trained."""
+    folder = tmp_path_factory.mktemp("runs") / "digits"
+    folder.mkdir()
+    config = ModelConfig(preset="tiny", width=24, height=24, classes=4)
+    save_model(build_model(config), folder / MODEL_FILE)
+    data = DataRequest(sources=("digits",), config=DataConfig(width=24, height=24), seed=5)
+    Run(folder=folder, name="digits", model_config=config, labels=LABELS, fps=15, data=data).save()
+    return folder
+
+
+def test_an_artifact_is_evaluated_on_all_clips_of_a_folder(clips: Path) -> None:
+    found = answer(GOLDEN, "--data", clips)
+    assert (found["clips"], found["part"]) == (6, "all")
+    assert found["labels"] == ["still", "left", "right", "both"]
+    assert [sum(row) for row in found["confusion"]] == [3, 3, 0, 0]
+    assert found["accuracy"] == sum(found["confusion"][i][i] for i in range(4)) / 6
+
+
+def test_a_part_held_out_may_be_asked_for(clips: Path) -> None:
+    assert answer(GOLDEN, "--data", clips, "--part", "validation")["clips"] == 2
+
+
+def test_a_pair_of_classes_is_told_apart(clips: Path) -> None:
+    assert set(answer(GOLDEN, "--data", clips, "--pair", "still,left")["pairs"]) == {"still,left"}
+
+
+def test_a_pair_of_unknown_classes_is_wrong_usage(clips: Path) -> None:
+    code, words = failure(GOLDEN, "--data", clips, "--pair", "still,up")
+    assert code == 2
+    assert "name two of still, left, right, both" in words
+
+
+def test_an_artifact_is_evaluated_on_a_recording(recording: Path) -> None:
+    found = answer(GOLDEN, "--stream", recording, "--segments", recording.with_suffix(".csv"))
+    assert set(found) >= STREAM_KEYS
+    assert (found["frames"], found["segments"], found["resets"]) == (20, 2, 0)
+
+
+def test_a_recordings_folder_is_data_as_well(recording: Path) -> None:
+    assert answer(GOLDEN, "--data", recording.parent) == answer(GOLDEN, "--stream", recording)
+
+
+def test_resets_at_the_borders_are_counted(recording: Path) -> None:
+    assert answer(GOLDEN, "--stream", recording, "--reset", "borders")["resets"] == 1
+
+
+def test_a_recording_without_segments_is_an_error(recording: Path) -> None:
+    recording.with_suffix(".csv").unlink()
+    code, words = failure(GOLDEN, "--stream", recording)
+    assert code == 1
+    assert "has no labels. Name a CSV start_frame,end_frame,label with --segments." in words
+
+
+def test_people_get_a_table(clips: Path) -> None:
+    result = CliRunner().invoke(framestep, ["evaluate", str(GOLDEN), "--data", str(clips)])
+    assert result.stdout.startswith("accuracy")
+    assert "is \\ was called" in result.stdout
+
+
+def test_a_run_is_evaluated_on_the_digits_that_it_held_out(run: Path) -> None:
+    own, named = answer(run), answer(run, "--data", "digits")
+    assert (own["clips"], own["part"]) == (448, "validation")
+    assert own == named
+
+
+def test_an_artifacts_part_is_that_of_the_run_that_is_named(run: Path) -> None:
+    from toolkit.evaluation.subject import load_part, open_subject
+
+    like = Run.load(run)
+    subject = open_subject(run)
+    held, part = load_part(subject, (), part=None, like=like)
+    assert part == "validation"
+    assert [clip.name for clip in held.clips] == [clip.name for clip in like.validation_dataset().clips]
+
+
+def test_labels_that_the_model_does_not_know_are_an_error(clips: Path) -> None:
+    (clips / "left").rename(clips / "sideways")
+    code, words = failure(GOLDEN, "--data", clips)
+    assert (code, words.count("framestep: ")) == (1, 1)
+    assert "has the label sideways, which the model does not know" in words
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (GOLDEN,),
+        (GOLDEN, "--data", "digits", "--stream", "a.mp4"),
+        (GOLDEN, "--data", "digits", "--segments", "a.csv"),
+    ],
+)
+def test_half_a_question_is_wrong_usage(arguments: tuple[object, ...]) -> None:
+    assert failure(*arguments)[0] == 2
+
+
+def test_what_is_neither_run_nor_artifact_is_one_line_and_status_1(tmp_path: Path) -> None:
+    code, words = failure(tmp_path / "nothing.tflite", "--data", "digits")
+    assert (code, words.count("framestep: ")) == (1, 1)
