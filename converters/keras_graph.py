@@ -223,7 +223,11 @@ class _Layout:
             if len(later) == len(waiting):
                 raise ConversionError(f"Model {model.name!r} has calls that nothing feeds. Save it anew.")
             waiting = later
-        return [known[triple] for triple in _triples(config["output_layers"])]
+        return [
+            # In Keras 3 the answer's reference alone counts a Functional model's own making as call 0.
+            known[name, call - int(self.family == "keras" and _is_functional(live.get(name))), output]
+            for name, call, output in _triples(config["output_layers"])
+        ]
 
     def _functional_call(
         self,
@@ -276,13 +280,16 @@ def _triples(refs: Any) -> Iterator[tuple[str, int, int]]:
 def _calls(config: Mapping[str, Any], live: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], int, _Call]]:
     for entry in config["layers"]:
         name = str(entry["name"])
-        # A Functional model, and tf_keras's Sequential, counts its own making as call 0.
-        own = any(base.__name__ == "Functional" for base in type(live.get(name)).__mro__)
-        for number, node in enumerate(entry["inbound_nodes"], start=int(own)):
+        for number, node in enumerate(entry["inbound_nodes"]):
             if isinstance(node, dict):
                 yield entry, number, _keras3_call(name, node)
             else:
-                yield entry, number, _tf_keras_call(name, node)
+                # In tf_keras a Functional or Sequential model counts its own making as call 0.
+                yield entry, number + int(_is_functional(live.get(name))), _tf_keras_call(name, node)
+
+
+def _is_functional(layer: Any) -> bool:
+    return any(base.__name__ == "Functional" for base in type(layer).__mro__)
 
 
 def _keras3_call(name: str, node: Mapping[str, Any]) -> _Call:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -115,7 +116,10 @@ def _predict(model: Any, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     answers wrongly.
     """
     batch = next(iter(model.inputs[0].shape))
-    return np.asarray(model(np.repeat(x, batch or 1, axis=0), training=False), np.float32)[:1]
+    with warnings.catch_warnings():
+        # Keras 3 warns where a model was made with its one input in a list.
+        warnings.filterwarnings("ignore", message="(?s).*structure of `inputs`", category=UserWarning)
+        return np.asarray(model(np.repeat(x, batch or 1, axis=0), training=False), np.float32)[:1]
 
 
 def _finished(step_model: StepModel, answers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -151,8 +151,8 @@ class StepModel:
         module = tf.Module()
         module.step = tf.function(step, input_signature=signature, autograph=False)
         # What a layer that is called as it is reads must belong to the module, or saving refuses it.
-        module.held = [getattr(weight, "value", weight) for layer in self._held.values() for weight in layer.weights]
-        module.held = [weight() if callable(weight) else weight for weight in module.held]
+        weights = [weight for layer in self._held.values() for weight in layer.weights]
+        module.held = [weight if isinstance(weight, tf.Variable) else weight.value for weight in weights]
         tf.saved_model.save(module, str(folder), signatures={"step": module.step.get_concrete_function()})
 
     def _named(self, states: Sequence[Any]) -> dict[str, npt.NDArray[np.float32]]:

@@ -53,9 +53,9 @@ class Family:
         ends = [self.layers.Dense(3, activation="softmax")] if head else []
         return randomised(self.keras.Sequential([self.clips(**shape), *stack, *ends]))
 
-    def functional(self, build: Any, *frame: int) -> Any:
+    def functional(self, build: Any, *frame: int, length: int | None = None) -> Any:
         """A model of clips whose `build` gives features of its input; a softmax over three classes stands behind."""
-        clips = self.clips(*frame)
+        clips = self.clips(*frame, length=length)
         return randomised(self.keras.Model(clips, self.layers.Dense(3, activation="softmax")(build(clips))))
 
 
