@@ -55,8 +55,9 @@ class FilmSource:
         except (self._av.FFmpegError, OSError, ValueError) as error:
             raise SourceError(f"{self.path} cannot be read as a film ({_reason(error)}). Name another file.") from None
         if not self._container.streams.video:
+            kinds = _kinds(self._container)
             self._container.close()
-            raise SourceError(f"{self.path} has no pictures, only {_kinds(self._container)}. Name another file.")
+            raise SourceError(f"{self.path} has no pictures, only {kinds}. Name another file.")
         self._stream = self._container.streams.video[0]
         rate = self._stream.average_rate or self._stream.guessed_rate
         self.fps = float(rate) if rate else None
