@@ -127,6 +127,15 @@ def test_single_pictures_are_clips_of_one_frame(tmp_path: Path) -> None:
     assert [clip.frames.shape for clip in dataset.clips] == [(1, 12, 16, 1)] * 2
 
 
+def test_a_broken_picture_of_a_folder_is_left_out_and_reported(tmp_path: Path) -> None:
+    write_pictures(tmp_path)
+    (tmp_path / "left" / "take" / "4.png").write_bytes(b"no picture")
+    dataset = load(tmp_path, fps=5)
+    # The frame before stands in for it, as it would on a device.
+    assert dataset.clips[0].frames[:, 6, 8, 0].tolist() == [0, 20, 40, 60, 60, *range(100, 201, 20)]
+    assert [Path(each.path).name for each in dataset.damaged] == ["take"]
+
+
 def test_two_rates_are_an_error_that_names_two_films(two_classes: Path, make_film: MakeFilm) -> None:
     make_film(two_classes / "left" / "fast.mp4", fps=30)
     with pytest.raises(DatasetError, match=r"take1_a\.mp4 has 15 frames a second and .*fast\.mp4 has 30\. Give --fps"):

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from runtime.clock import FrameClock
-from runtime.errors import DatasetError, SourceError
+from runtime.errors import DatasetError, FrameError, SourceError
 from runtime.preprocess import Preprocessor
 from runtime.sources.film import FilmSource
+from runtime.sources.pictures import JPEG_SUFFIXES, PictureSource, list_pictures
 from toolkit.data.cache import CachedFilm, FilmNote, cache_path, caching, read_cached
 
 if TYPE_CHECKING:
@@ -21,8 +22,6 @@ if TYPE_CHECKING:
 
 MAP_FROM_BYTES = 1 << 20
 """Smaller films are read whole: a map costs a file descriptor for as long as it lives."""
-
-_JPEG = (".jpg", ".jpeg")
 
 
 def film_rate(path: Path) -> float:
@@ -44,10 +43,12 @@ class Decoder:
     Attributes:
         spec: size and colours.
         fps: frames a second.
+        map_from_bytes: see `MAP_FROM_BYTES`.
     """
 
     spec: InputSpec
     fps: float
+    map_from_bytes: int = MAP_FROM_BYTES
 
     def film(self, path: Path) -> CachedFilm:
         """Give a film's frames at the wanted rate.
@@ -56,17 +57,18 @@ class Decoder:
             SourceError: where nothing of it can be read.
             DatasetError: where the cache cannot be written.
         """
-        return self._through_cache([path], lambda writer: self._write_film(path, writer))
+        return self._through_cache([path], lambda writer: self._write(FilmSource(path), writer))
 
-    def folder(self, pictures: Sequence[Path]) -> CachedFilm:
-        """Give the frames of pictures, each one frame.
+    def folder(self, folder: Path) -> CachedFilm:
+        """Give the frames of a folder's pictures, each one frame.
 
         Raises:
-            FrameError: where one of them is broken.
-            SourceError: where one of them cannot be read.
+            SourceError: where none of them can be read.
             DatasetError: where the cache cannot be written.
         """
-        return self._through_cache(pictures, lambda writer: self._write_pictures(pictures, writer))
+        return self._through_cache(
+            list_pictures(folder), lambda writer: self._write(PictureSource(folder, fps=self.fps), writer)
+        )
 
     def picture(self, path: Path) -> CachedFilm:
         """Give the one frame of a picture.
@@ -85,37 +87,43 @@ class Decoder:
         except OSError as error:
             raise SourceError(f"{files[0]} cannot be read: {error.strerror}. Check it.") from None
         for _ in range(2):
-            cached = read_cached(place, self.spec.shape[1:], map_from_bytes=MAP_FROM_BYTES)
+            cached = read_cached(place, self.spec.shape[1:], map_from_bytes=self.map_from_bytes)
             if cached is not None:
                 return cached
             with caching(place, self.spec.shape[1:]) as writer:
                 writer.finish(write(writer))
         raise DatasetError(f"{place} was written and cannot be read back. Point FRAMESTEP_CACHE at a sound disk.")
 
-    def _write_film(self, path: Path, writer: CacheWriter) -> FilmNote:
+    def _write(self, source: FilmSource | PictureSource, writer: CacheWriter) -> FilmNote:
         prepare = Preprocessor(self.spec)
         clock = FrameClock(self.fps)
         indices: list[int] = []
         cuts: list[int] = []
-        with FilmSource(path) as film:
-            for tick in clock.select(film.frames()):
-                writer.append(prepare(tick.frame.picture))
+        broken = 0
+        with source:
+            for tick in clock.select(source.frames()):
+                try:
+                    writer.append(prepare(tick.frame.picture))
+                except FrameError:
+                    broken += 1
+                    continue
                 indices.append(tick.index)
                 if tick.gap:
                     cuts.append(len(indices) - 1)
-            damage = " ".join(film.problems) or None
+        if not indices:
+            raise SourceError(f"{source.path} has no frame that can be decoded. Name other data.")
+        problems = [*source.problems, *([f"{broken} broken pictures were left out."] if broken else [])]
         plain = indices == list(range(len(indices)))
-        return FilmNote(frames=clock.frames, damage=damage, indices=None if plain else indices, cuts=cuts)
-
-    def _write_pictures(self, paths: Sequence[Path], writer: CacheWriter) -> FilmNote:
-        prepare = Preprocessor(self.spec)
-        for path in paths:
-            writer.append(_read_picture(path, prepare))
-        return FilmNote(frames=len(paths))
+        return FilmNote(
+            frames=max(clock.frames, indices[-1] + 1),
+            damage=" ".join(problems) or None,
+            indices=None if plain else indices,
+            cuts=cuts,
+        )
 
 
 def _read_picture(path: Path, prepare: Preprocessor) -> Pixels:
-    if path.suffix.lower() in _JPEG:
+    if path.suffix.lower() in JPEG_SUFFIXES:
         try:
             return prepare(path.read_bytes())
         except OSError as error:

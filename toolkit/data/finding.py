@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from runtime.errors import DatasetError
+from runtime.sources.pictures import SUFFIXES, list_pictures
 from toolkit.data.dataset import Skipped
 from toolkit.data.splits import natural
 from toolkit.data.tables import (
@@ -42,7 +43,6 @@ FILM_SUFFIXES = frozenset(
         ".y4m",
     ]
 )
-PICTURE_SUFFIXES = frozenset([".bmp", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,16 +177,11 @@ def _find_in_table(table: Path, group_by: str | None) -> Found:
 
 def _kind(path: Path) -> Literal["film", "frames", "picture"] | None:
     if path.is_dir():
-        return "frames" if pictures_in(path) else None
+        return "frames" if list_pictures(path) else None
     suffix = path.suffix.lower()
     if suffix in FILM_SUFFIXES:
         return "film"
-    return "picture" if suffix in PICTURE_SUFFIXES else None
-
-
-def pictures_in(folder: Path) -> list[Path]:
-    """Give a folder's pictures in natural order."""
-    return [path for path in _entries(folder) if path.suffix.lower() in PICTURE_SUFFIXES and path.is_file()]
+    return "picture" if suffix in SUFFIXES else None
 
 
 def _group(path: Path, group_by: str | None) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -12,10 +13,11 @@ import numpy as np
 
 from converters.stream import NO_LABEL
 from runtime.errors import DatasetError, FrameError, SourceError
+from runtime.sources.pictures import DEFAULT_FPS
 from toolkit.data.dataset import Clip, Dataset, LabelledStream, Skipped
-from toolkit.data.decoding import Decoder, film_rate
+from toolkit.data.decoding import MAP_FROM_BYTES, Decoder, film_rate
 from toolkit.data.digits import DIGITS, FPS, DigitsConfig, digits_dataset
-from toolkit.data.finding import Found, FoundClip, FoundStream, find, found_stream, pictures_in
+from toolkit.data.finding import Found, FoundClip, FoundStream, find, found_stream
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -75,7 +77,8 @@ def _load(sources: tuple[str, ...], found: Found, config: DataConfig, progress: 
     if config.labels is not None:
         _labels(config, found.clips, found.streams, digits)  # said before everything is decoded
     fps, broken = _common_rate(found, config, digits=DIGITS in sources)
-    films = _decode_all(found, broken, Decoder(spec=config.input_spec(), fps=fps), progress)
+    decoder = Decoder(spec=config.input_spec(), fps=fps, map_from_bytes=_map_from_bytes(found))
+    films = _decode_all(found, broken, decoder, progress)
     skipped, damaged = list(found.skipped), []
     clips: list[tuple[FoundClip, CachedFilm]] = []
     streams: list[tuple[FoundStream, CachedFilm]] = []
@@ -127,13 +130,27 @@ def _decode_all(
             if isinstance(each, FoundStream) or each.kind == "film":
                 return decoder.film(each.path)
             if each.kind == "frames":
-                return decoder.folder(pictures_in(each.path))
+                return decoder.folder(each.path)
             return decoder.picture(each.path)
         except (SourceError, FrameError) as error:
             return str(error)
 
     everything: list[FoundClip | FoundStream] = [*found.streams, *found.clips]
     return list(zip(everything, _in_threads(decode, everything, progress), strict=True))
+
+
+def _map_from_bytes(found: Found) -> int:
+    """From which size on films are mapped: none where there are more of them than file descriptors to be had."""
+    import resource
+
+    wanted = len(found.clips) + len(found.streams) + 256
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if wanted <= soft:
+        return MAP_FROM_BYTES
+    if hard != resource.RLIM_INFINITY and wanted > hard:
+        return sys.maxsize
+    resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return MAP_FROM_BYTES
 
 
 def _in_threads(function: Callable[[T], R], items: Sequence[T], progress: Progress | None) -> list[R]:
@@ -177,7 +194,7 @@ def _common_rate(found: Found, config: DataConfig, *, digits: bool) -> tuple[flo
             raise DatasetError(
                 f"Nothing is left of the data: {len(broken)} films cannot be read, {path} first: {reason}"
             )
-        return 1.0, {}  # single pictures: a rate means nothing to them
+        return DEFAULT_FPS, {}  # single pictures: a rate means nothing to them
     slowest, fastest = min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)
     if rates[fastest] > rates[slowest] * (1 + SAME_RATE):
         raise DatasetError(
