@@ -26,7 +26,7 @@ class ArtifactError(FramestepError, ValueError):
 
 
 class FrameError(FramestepError, ValueError):
-    """A frame does not fit the model."""
+    """A frame, or a snapshot of states, does not fit the model."""
 
 
 class MissingDependencyError(FramestepError, ImportError):

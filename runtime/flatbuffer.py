@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.errors import ArtifactError
-from runtime.operators import BUILTIN, SIZES
+from runtime.operators import BUILTIN, OPTIONS, SIZES
 
 SIGNATURE = "step"
 IDENTIFIER = b"TFL3"
@@ -208,10 +208,13 @@ class _Graph:
         number = operator.number(0, "<I", 0)
         if number >= len(codes):
             raise _damaged(f"an operator is of code {number} of {len(codes)}")
+        name = codes[number][0]
+        if name in OPTIONS and (operator.number(3, "<B", 0) != OPTIONS[name] or not operator.holds(4)):
+            raise _damaged(f"an operator {name} lacks its options")
         self.uses[codes[number]] += 1
         self.outside |= bool(operator.number(9, "<Q", 0) or operator.number(10, "<Q", 0))
         inputs, *_ = (self._indices(operator, slot, lowest=-1) for slot in (1, 2, 8))
-        sizes = [inputs[place] for place in SIZES.get(codes[number][0], ()) if place < len(inputs)]
+        sizes = [inputs[place] for place in SIZES.get(name, ()) if place < len(inputs)]
         self.unsized += any(index >= 0 and not self._fixed[index] for index in sizes)
 
     def _indices(self, table: _Table, slot: int, lowest: int = 0) -> tuple[int, ...]:

@@ -65,3 +65,14 @@ SIZES = {
     "REDUCE_MIN": (1,), "REDUCE_PROD": (1,),
 }  # fmt: skip
 """Inputs that say how large an output is: constant, or its memory is only found, and moved, while the network runs."""
+
+OPTIONS = {
+    "CONV_2D": 1, "DEPTHWISE_CONV_2D": 2, "TRANSPOSE_CONV": 49, "FULLY_CONNECTED": 8, "BATCH_MATMUL": 101,
+    "AVERAGE_POOL_2D": 5, "MAX_POOL_2D": 5, "L2_POOL_2D": 5, "L2_NORMALIZATION": 12,
+    "ADD": 11, "SUB": 28, "MUL": 21, "DIV": 29, "LEAKY_RELU": 75, "GELU": 116, "SOFTMAX": 9,
+    "MEAN": 27, "SUM": 27, "REDUCE_MAX": 27, "REDUCE_MIN": 27, "REDUCE_PROD": 27, "CUMSUM": 102,
+    "PACK": 59, "UNPACK": 64, "CONCATENATION": 10, "SPLIT": 35, "SPLIT_V": 79, "SQUEEZE": 30, "STRIDED_SLICE": 32,
+    "MIRROR_PAD": 77, "GATHER": 23, "SPACE_TO_DEPTH": 19, "DEPTH_TO_SPACE": 94,
+    "RESIZE_BILINEAR": 15, "RESIZE_NEAREST_NEIGHBOR": 74,
+}  # fmt: skip
+"""`BuiltinOptions` of the schema that an operator must have. A SPLIT without ended ai-edge-litert 2.3 with SIGSEGV."""

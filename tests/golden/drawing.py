@@ -21,7 +21,9 @@ SIZE = (2, 3)
 LABELS = ("still", "left", "right")
 TYPES = {"float32": "FLOAT32", "uint8": "UINT8", "int8": "INT8", "int16": "INT16", "int32": "INT32"}
 OPTIONS = {"FULLY_CONNECTED": "FullyConnectedOptions", "SUB": "SubOptions"}
-OPTIONS |= {name: f"{name.capitalize()}Options" for name in ("ADD", "MUL", "SOFTMAX", "CAST", "RESHAPE", "WHILE")}
+OPTIONS |= {
+    name: f"{name.capitalize()}Options" for name in ("ADD", "MUL", "SOFTMAX", "CAST", "RESHAPE", "WHILE", "GATHER")
+}
 
 
 class Drawing:

@@ -181,6 +181,7 @@ def networks() -> Iterator[tuple[str, bytes, str]]:
         _changed(lambda d, *_: _set(d.graph.operators[0], opcodeIndex=50)),
         "an operator is of code 50",
     )
+    yield "options-missing", _changed(_no_options), "an operator ADD lacks its options"
     yield "identifier", drawing.artifact(TINY[:4] + b"TFL9" + TINY[8:]), "identifier is b'TFL9'"
     yield "root-outside", drawing.artifact(b"\xff\xff\xff\x7f" + TINY[4:]), "the network is damaged: byte 2147483647"
     root = struct.unpack_from("<I", TINY)[0]
@@ -200,6 +201,10 @@ def _set(thing: Any, **members: Any) -> None:
     for name, value in members.items():
         assert hasattr(thing, name), name
         setattr(thing, name, value)
+
+
+def _no_options(draft: Any, *_: Any) -> None:
+    _set(draft.graph.operators[4], builtinOptionsType=0, builtinOptions=None)
 
 
 def _unset_input() -> bytes:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from runtime.errors import ArtifactError
 from runtime.flatbuffer import DTYPES, Op, TensorInfo, read_network
-from runtime.operators import ALLOWED, BUILTIN
+from runtime.operators import ALLOWED, BUILTIN, OPTIONS, SIZES
 from runtime.trailer import read_trailer
 
 if TYPE_CHECKING:
@@ -97,6 +97,14 @@ def test_the_names_of_operators_and_types_are_the_schemas() -> None:
 
 def test_what_is_allowed_exists() -> None:
     assert set(BUILTIN) >= ALLOWED
+    assert {*OPTIONS, *SIZES} <= ALLOWED
+
+
+def test_the_numbers_of_the_options_are_the_schemas() -> None:
+    shared = {"Pool2D", "Reducer", "L2Norm"}  # L2_NORMALIZATION has a short name, the others serve several operators
+    for op, number in OPTIONS.items():
+        (name,) = (key.removesuffix("Options") for key, each in vars(schema.BuiltinOptions).items() if each == number)
+        assert name in shared or name.lower() == op.replace("_", "").lower()
 
 
 @pytest.mark.parametrize("op", ["WHILE", "IF", "CALL", "CALL_ONCE", "CUSTOM", "VAR_HANDLE", "READ_VARIABLE"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runtime.artifact import read_artifact
 from runtime.engine import Engine
 from runtime.errors import FrameError
 
@@ -230,3 +232,14 @@ def test_a_model_without_states_can_be_stepped(drawing: ModuleType, drawn: Calla
     stepper.reset()
     assert stepper.snapshot() == {}
     assert np.array_equal(stepper.step(picture), first)
+
+
+def test_the_benchmark_compares_four_ways_to_run_the_same_steps(golden: Path) -> None:
+    place = importlib.util.spec_from_file_location("stepping", golden.parents[1] / "benchmarks" / "stepper.py")
+    assert place is not None
+    assert place.loader is not None
+    benchmark = importlib.util.module_from_spec(place)
+    place.loader.exec_module(benchmark)
+    ways = benchmark.measure(read_artifact(golden / "tiny.tflite"), rounds=1)["ways"]
+    assert list(ways) == ["invoke alone", "framestep", "set_tensor, get_tensor", "runner"]
+    assert all(way["step_us"] > 0 for way in ways.values())
