@@ -288,7 +288,7 @@ def test_an_answer_that_is_no_class_is_refused(family: Any, parity: Any) -> None
 
 
 def test_an_unknown_layer_is_called_as_it_is_within_a_frame_alone(family: Any, parity: Any) -> None:
-    class Doubled(family.layers.Layer):  # type: ignore[misc, name-defined]  # a class of a fixture
+    class Doubled(family.layers.Layer):  # type: ignore[misc]  # a class of a fixture
         def call(self, x: Any) -> Any:
             return x * 2
 
@@ -302,7 +302,7 @@ def test_an_unknown_layer_is_called_as_it_is_within_a_frame_alone(family: Any, p
 
 
 def test_somebody_s_class_of_a_known_name_is_not_taken_for_it(family: Any, parity: Any) -> None:
-    class LSTM(family.layers.LSTM):  # type: ignore[misc, name-defined]  # a class of a fixture
+    class LSTM(family.layers.LSTM):  # type: ignore[misc]  # a class of a fixture
         pass
 
     with pytest.raises(UnsupportedLayerError):
