@@ -64,6 +64,9 @@ def command(
     The artifact is compared with the float model on a long stream; one that fails is not written, and the exit status
     is 3.
     """
+    from toolkit.cli.tensorflow import load_tensorflow
+
+    load_tensorflow()
     from converters.convert import describe
     from converters.fidelity import Gate
     from toolkit.conversion import ConversionRequest

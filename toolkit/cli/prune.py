@@ -33,6 +33,9 @@ def command(
     The files that are made from it are smaller once compressed; they are not faster.
     """
     del method  # the only one there is
+    from toolkit.cli.tensorflow import load_tensorflow
+
+    load_tensorflow()
     from toolkit.cli.watching import Teller
     from toolkit.compression.pruning import PruneConfig, prune_run
     from toolkit.training.run_folder import Run

@@ -40,6 +40,9 @@ def command(
 
     The exit status is 3 where they disagree too often.
     """
+    from toolkit.cli.tensorflow import load_tensorflow
+
+    load_tensorflow()
     from converters.fidelity import Gate
     from toolkit.conversion import verify
 
