@@ -212,6 +212,13 @@ def test_several_sources_are_united_and_their_labels_sorted(two_classes: Path) -
     assert {dataset.labels[clip.label] for clip in dataset.clips[:6]} == {"left", "right"}
 
 
+def test_a_film_that_is_named_twice_is_a_clip_twice_and_one_group(two_classes: Path) -> None:
+    (two_classes / "again").symlink_to(two_classes / "left")
+    dataset = load(two_classes, two_classes)
+    assert dataset.clips_per_class() == {"again": 6, "left": 6, "right": 6}
+    assert len(dataset.groups) == 6
+
+
 def test_digits_bring_their_own_labels_and_rate() -> None:
     dataset = load("digits", width=24, height=24)
     assert (dataset.labels, dataset.fps) == (LABELS, 15)

@@ -186,7 +186,7 @@ def _kind(path: Path) -> Literal["film", "frames", "picture"] | None:
 
 def _group(path: Path, group_by: str | None) -> str | None:
     if group_by is None:
-        return str(path)
+        return str(path.resolve())  # the same for every link to a film
     match = re.search(group_by, path.name if path.is_dir() else path.stem)
     if match is None:
         return None

@@ -136,7 +136,11 @@ def _decode_all(
             return str(error)
 
     everything: list[FoundClip | FoundStream] = [*found.streams, *found.clips]
-    return list(zip(everything, _in_threads(decode, everything, progress), strict=True))
+    # A film that is named twice is decoded once: two threads must not write one file of the cache.
+    places = [each.path.resolve() for each in everything]
+    different = dict(zip(places, everything, strict=True))
+    decoded = dict(zip(different, _in_threads(decode, list(different.values()), progress), strict=True))
+    return [(each, decoded[place]) for each, place in zip(everything, places, strict=True)]
 
 
 def _map_from_bytes(found: Found) -> int:
@@ -156,7 +160,7 @@ def _map_from_bytes(found: Found) -> int:
 def _in_threads(function: Callable[[T], R], items: Sequence[T], progress: Progress | None) -> list[R]:
     """Map in threads (decoders let go of the interpreter's lock), in order; after an error the rest is not begun."""
     results: list[R] = []
-    pool = ThreadPoolExecutor(max_workers=max(1, min(os.cpu_count() or 1, 8)))
+    pool = ThreadPoolExecutor(max_workers=min(len(os.sched_getaffinity(0)), 8))
     try:
         for result in pool.map(function, items):
             results.append(result)

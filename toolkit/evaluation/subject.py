@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from runtime.errors import DatasetError
 from runtime.spec import DecisionSpec, InputSpec, ResetSpec
 from toolkit.data.dataset import DataConfig, Dataset
 from toolkit.data.digits import DIGITS
@@ -114,8 +115,13 @@ def load_part(
         return run.validation_dataset(), "validation"
     named = tuple(sources) or (run.data.sources if run is not None else ())
     dataset = load_dataset(named, subject.data_config(), progress=progress)
-    if part == "validation" or (part is None and dataset.sources == (DIGITS,)):
+    if part != "all" and dataset.sources == (DIGITS,):
         return split(dataset, seed=0)[1], "validation"
+    if part == "validation":
+        raise DatasetError(
+            f"Nobody knows which part of {', '.join(named)} was held out. Name the run that was trained on it with "
+            "--like, or use --part all."
+        )
     return dataset, "all"
 
 
