@@ -54,6 +54,7 @@ class Engine:
     Raises:
         InterpreterNotFoundError: where no interpreter can be imported.
         ArtifactError: where the interpreter refuses the network, or does not hold the tensors that the spec tells.
+        ConfigError: for less than one thread.
     """
 
     def __init__(self, artifact: Artifact, *, interpreter: Choice | None = None, threads: int = 1) -> None:
@@ -139,7 +140,7 @@ class Engine:
             raise self._refusal(error) from None
 
     def _refusal(self, error: Exception) -> ArtifactError:
-        return refusal(f"{self.interpreter_name} {self.interpreter_version}", error)
+        return refusal(self.interpreter_name, self.interpreter_version, error)
 
 
 def _on_memory(interpreter: Interpreter, name: str, info: TensorInfo) -> Array:

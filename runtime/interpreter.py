@@ -8,7 +8,7 @@ import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, cast
 
-from runtime.errors import ArtifactError, InterpreterNotFoundError
+from runtime.errors import ArtifactError, ConfigError, InterpreterNotFoundError
 
 Choice: TypeAlias = Literal["litert", "tflite", "tensorflow"]
 
@@ -81,7 +81,10 @@ def open_interpreter(content: bytes, *, choice: Choice | None = None, threads: i
     Raises:
         InterpreterNotFoundError: where none can be imported; with every reason.
         ArtifactError: where it refuses the network.
+        ConfigError: for less than one thread.
     """
+    if threads < 1:
+        raise ConfigError(f"threads is {threads}; it must be at least 1.")
     reasons = []
     for name in CHOICES if choice is None else (choice,):
         home = CHOICES[name]
@@ -96,25 +99,25 @@ def open_interpreter(content: bytes, *, choice: Choice | None = None, threads: i
             reasons.append(f"{home.distribution}: {type(error).__name__}: {_first_line(error)}")
             continue
         version = importlib.metadata.version(home.distribution)
-        return LoadedInterpreter(name=name, version=version, interpreter=_load(made, content, threads, home, version))
+        return LoadedInterpreter(name=name, version=version, interpreter=_load(made, content, threads, name, version))
     raise InterpreterNotFoundError(
         f"No TensorFlow Lite interpreter can be imported ({'; '.join(reasons)}). Run: pip install ai-edge-litert"
     )
 
 
-def _load(made: Any, content: bytes, threads: int, home: _Home, version: str) -> Interpreter:
+def _load(made: Any, content: bytes, threads: int, name: Choice, version: str) -> Interpreter:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return cast("Interpreter", made(model_content=content, num_threads=threads))
     except (ValueError, RuntimeError) as error:
-        raise refusal(f"{home.distribution} {version}", error) from None
+        raise refusal(name, version, error) from None
 
 
-def refusal(interpreter: str, error: Exception) -> ArtifactError:
+def refusal(name: Choice, version: str, error: Exception) -> ArtifactError:
     """Make the error for a network that an interpreter would not load, allocate or run."""
     return ArtifactError(
-        f"{interpreter} refuses the network: {_first_line(error)}. "
+        f"{CHOICES[name].distribution} {version} refuses the network: {_first_line(error)}. "
         "Install a newer interpreter, or convert the model for this one."
     )
 

@@ -75,6 +75,31 @@ def test_a_golden_artifact_answers_as_it_did(golden: Path, name: str, tolerance:
         assert np.abs(stepper.step(picture.astype(np.uint8)) - answer).max() <= tolerance
 
 
+@given(pixels=st.lists(st.lists(st.integers(0, 255), min_size=6, max_size=6), min_size=1, max_size=12))
+def test_a_drawn_network_is_the_arithmetic_it_was_drawn_as(pixels: list[list[int]], golden: Path) -> None:
+    stepper = Engine.open(golden / "tiny.tflite").stepper()
+    total, previous = np.zeros(6), np.zeros(6)
+    weights = np.linspace(-1, 1, 18).reshape(3, 6) / 64
+    for flat in np.array(pixels):
+        total, previous = total / 2 + flat - previous, flat
+        powers = np.exp(weights @ total + [0.1, 0, -0.1])
+        answer = stepper.step(flat.astype(np.uint8).reshape(2, 3, 1))
+        assert np.abs(answer - powers / powers.sum()).max() < 1e-5  # float32 against float64
+        assert np.allclose(stepper.snapshot()["total"], total)
+
+
+def test_a_file_that_is_overwritten_while_it_runs_does_not_matter(golden: Path, tmp_path: Path) -> None:
+    path = tmp_path / "running.tflite"
+    path.write_bytes((golden / "gru-float32.tflite").read_bytes())
+    engine = Engine.open(path)
+    with path.open("r+b") as file:
+        file.write(bytes(path.stat().st_size))
+    pictures = frames(5, engine.spec.input.shape[1:])
+    stepper = engine.stepper()
+    for picture, answer in zip(pictures, by_runner(engine, pictures), strict=True):
+        assert np.array_equal(stepper.step(picture), answer)
+
+
 def test_it_says_what_runs_it(golden: Path) -> None:
     engine = Engine.open(golden / "tiny.tflite", interpreter="tflite", threads=2)
     assert (engine.interpreter_name, engine.interpreter_version, engine.threads) == ("tflite", "2.14.0", 2)
@@ -265,7 +290,7 @@ def test_a_size_known_only_while_the_network_runs_is_refused_by_the_engine_too(
 
 
 def test_a_network_that_fails_in_its_trial_run_is_refused(drawing: ModuleType, drawn: Callable[..., Engine]) -> None:
-    with pytest.raises(ArtifactError, match=r"litert .* refuses the network: .*gather"):
+    with pytest.raises(ArtifactError, match=r"ai-edge-litert .* refuses the network: .*gather"):
         drawn(drawing.tiny(lambda *parts: _gather(drawing, *parts, first=-1)))
 
 
@@ -273,7 +298,7 @@ def test_a_step_that_fails_says_so_and_leaves_the_states(drawing: ModuleType, dr
     stepper = drawn(drawing.tiny(lambda *parts: _gather(drawing, *parts, first=0))).stepper()
     stepper.step(np.array([[[1], [0], [1]], [[0], [1], [0]]], np.uint8))
     before = stepper.snapshot()
-    with pytest.raises(ArtifactError, match=r"litert .* refuses the network: .*gather"):
+    with pytest.raises(ArtifactError, match=r"ai-edge-litert .* refuses the network: .*gather"):
         stepper.step(np.full((2, 3, 1), 200, np.uint8))
     assert all(np.array_equal(state, before[name]) for name, state in stepper.snapshot().items())
 

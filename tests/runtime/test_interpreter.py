@@ -11,7 +11,7 @@ import pytest
 
 from runtime.artifact import read_artifact
 from runtime.engine import Engine
-from runtime.errors import ArtifactError, InterpreterNotFoundError
+from runtime.errors import ArtifactError, ConfigError, InterpreterNotFoundError
 from runtime.interpreter import Delegation, delegation, open_interpreter
 
 if TYPE_CHECKING:
@@ -98,8 +98,8 @@ def test_an_operator_that_an_interpreter_does_not_know_is_an_artifact_error(
         drawn(drawing.tiny(newer), interpreter=choice)
 
 
-def test_threads_are_passed_on(content: bytes) -> None:
-    with pytest.raises(ArtifactError, match="num_threads should >= 1"):
+def test_less_than_one_thread_is_refused(content: bytes) -> None:
+    with pytest.raises(ConfigError, match="threads is 0; it must be at least 1"):
         open_interpreter(content, threads=0)
 
 
