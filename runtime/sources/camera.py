@@ -152,6 +152,8 @@ class CameraSource:
                 for picture in _undecoded(packet) if jpeg else self._decode(packet):
                     self._slot.put(Frame(picture=picture, time_s=time_s, index=index))
                     index += 1
+            if index == 0:
+                self._failure = "it ended without a picture"
         except (self._av.FFmpegError, OSError) as error:
             self._failure = _reason(error)
         finally:

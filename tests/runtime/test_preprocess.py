@@ -216,6 +216,11 @@ def test_a_jpeg_smaller_than_the_model_is_made_larger() -> None:
     assert np.unique(to_gray(48, 64)(jpeg)).tolist() == [200]
 
 
+def test_a_gray_jpeg_fits_a_model_of_colours() -> None:
+    jpeg = simplejpeg.encode_jpeg(np.full((48, 64, 1), 90, np.uint8), colorspace="GRAY", colorsubsampling="Gray")
+    assert np.unique(to_rgb(24, 32)(jpeg)).tolist() == [90]
+
+
 def test_the_centre_of_a_jpeg_is_the_centre_of_its_picture() -> None:
     jpeg = simplejpeg.encode_jpeg(scene(120, 160), 95, colorsubsampling="444")
     whole = simplejpeg.decode_jpeg(jpeg, "RGB")

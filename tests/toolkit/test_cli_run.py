@@ -87,6 +87,12 @@ def test_the_summary_counts_on_stderr(film: Path) -> None:
     assert "µs a frame, p50 / p95: decode" in done.stderr
 
 
+def test_a_source_that_is_too_slow_is_told(tmp_path: Path) -> None:
+    path = write_film(tmp_path / "x.mkv", [np.full((48, 64, 3), n, np.uint8) for n in range(9)], fps=5)
+    done = run(TINY, "--source", path, "--json")
+    assert "The source is too slow: of 17 frames 8 are repeats." in done.stderr
+
+
 def test_a_dry_run_steps_once_and_writes_nothing(film: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.jsonl"
     done = run(TINY, "--source", film, "--sink", f"jsonl:{out}", "--dry-run")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 STDOUT = "jsonl:-"
 
+SLOW = 0.1
+"""From this part of repeated frames on, a source counts as slower than its model."""
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
@@ -152,6 +155,11 @@ def _tell(summary: Summary) -> None:
         "events": summary.events,
     }
     say(f"{summary.frames} frames; " + ", ".join(f"{count} {name}" for name, count in counts.items()))
+    if summary.repeated > SLOW * summary.frames:
+        say(
+            f"The source is too slow: of {summary.frames} frames {summary.repeated} are repeats. Give more frames a "
+            "second, or train at the source's rate."
+        )
     stages = [f"{stage} {times.p50:.0f} / {times.p95:.0f}" for stage, times in summary.stages_us.items()]
     if stages:
         say(f"µs a frame, p50 / p95: {', '.join(stages)}")
