@@ -49,7 +49,7 @@ def test_inspect_tells_people_the_same(clips: Path) -> None:
     result = CliRunner().invoke(framestep, ["data", "inspect", str(clips)])
     assert "4 clips in 4 groups, 15 frames a second" in result.stdout
     assert "1 left out:" in result.stderr
-    assert "broken.mp4 cannot be read as a film" in result.stderr
+    assert "broken.mp4: cannot be read as a film" in result.stderr
 
 
 def test_inspect_knows_the_built_in_digits() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -160,6 +161,11 @@ def test_an_unreadable_film_is_skipped_and_named(two_classes: Path) -> None:
     assert [Path(each.path).name for each in dataset.skipped] == ["broken.mp4"]
 
 
+def test_a_pipe_among_the_films_is_not_waited_for(two_classes: Path) -> None:
+    os.mkfifo(two_classes / "left" / "pipe.mp4")
+    assert len(load(two_classes).clips) == 6
+
+
 def test_a_film_that_is_too_short_is_skipped_with_both_numbers(two_classes: Path, make_film: MakeFilm) -> None:
     make_film(two_classes / "left" / "short.mp4", frames=3)
     (skipped,) = load(two_classes).skipped
@@ -195,7 +201,7 @@ def test_nothing_left_after_skipping_is_an_error(tmp_path: Path, make_film: Make
     make_film(tmp_path / "a" / "short.mp4", frames=2)
     make_film(tmp_path / "b" / "short.mp4", frames=2)
     with pytest.raises(
-        DatasetError, match=r"Nothing is left of the data: 2 files were skipped, .*short\.mp4 first: it"
+        DatasetError, match=r"Nothing is left of the data: 2 files were skipped, first .*short\.mp4: it"
     ):
         load(tmp_path)
 

@@ -178,6 +178,8 @@ def _find_in_table(table: Path, group_by: str | None) -> Found:
 def _kind(path: Path) -> Literal["film", "frames", "picture"] | None:
     if path.is_dir():
         return "frames" if list_pictures(path) else None
+    if path.exists() and not path.is_file():
+        return None  # a pipe would be waited for
     suffix = path.suffix.lower()
     if suffix in FILM_SUFFIXES:
         return "film"

@@ -85,7 +85,7 @@ def _load(sources: tuple[str, ...], found: Found, config: DataConfig, progress: 
     for each, film in films:
         if isinstance(film, str):
             if isinstance(each, FoundStream):
-                raise DatasetError(f"{each.path} cannot be used as a stream: {film}")
+                raise DatasetError(f"{each.path} {film}")
             skipped.append(Skipped(path=str(each.path), reason=film))
             continue
         if film.note.damage is not None:
@@ -133,7 +133,7 @@ def _decode_all(
                 return decoder.folder(each.path)
             return decoder.picture(each.path)
         except (SourceError, FrameError) as error:
-            return str(error)
+            return _reason(each.path, error)
 
     everything: list[FoundClip | FoundStream] = [*found.streams, *found.clips]
     # A film that is named twice is decoded once: two threads must not write one file of the cache.
@@ -141,6 +141,11 @@ def _decode_all(
     different = dict(zip(places, everything, strict=True))
     decoded = dict(zip(different, _in_threads(decode, list(different.values()), progress), strict=True))
     return [(each, decoded[place]) for each, place in zip(everything, places, strict=True)]
+
+
+def _reason(path: Path, error: Exception) -> str:
+    """What an error says, without the file's name that will stand before it."""
+    return str(error).removeprefix(f"{path} ").removeprefix(f"{path}: ")
 
 
 def _map_from_bytes(found: Found) -> int:
@@ -180,7 +185,7 @@ def _common_rate(found: Found, config: DataConfig, *, digits: bool) -> tuple[flo
         try:
             return film_rate(path)
         except SourceError as error:
-            return str(error)
+            return _reason(path, error)
 
     films = [clip.path for clip in found.clips if clip.kind == "film"] + [stream.path for stream in found.streams]
     paths = list(dict.fromkeys(films))
@@ -196,7 +201,7 @@ def _common_rate(found: Found, config: DataConfig, *, digits: bool) -> tuple[flo
         if broken:
             path, reason = next(iter(broken.items()))
             raise DatasetError(
-                f"Nothing is left of the data: {len(broken)} films cannot be read, {path} first: {reason}"
+                f"Nothing is left of the data: {len(broken)} films cannot be used, first {path}, which {reason}"
             )
         return DEFAULT_FPS, {}  # single pictures: a rate means nothing to them
     slowest, fastest = min(rates, key=rates.__getitem__), max(rates, key=rates.__getitem__)
@@ -269,7 +274,7 @@ def _group(clip: FoundClip, config: DataConfig) -> str:
 
 def _check(dataset: Dataset, config: DataConfig) -> None:
     if not dataset.clips and not any(len(stream.frames) for stream in dataset.streams):
-        first = f", {dataset.skipped[0].path} first: {dataset.skipped[0].reason}" if dataset.skipped else ""
+        first = f", first {dataset.skipped[0].path}: {dataset.skipped[0].reason}" if dataset.skipped else ""
         raise DatasetError(f"Nothing is left of the data: {len(dataset.skipped)} files were skipped{first}.")
     if not config.labelled:
         return
