@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
+    from toolkit.data.dataset import Dataset
+    from toolkit.training.session import TrainRequest
+
 
 class MakeFilm(Protocol):
     """Writes a film, its folders too, and gives what its frames are."""
@@ -46,3 +49,48 @@ def make_film() -> MakeFilm:
         return pixels
 
     return make
+
+
+@pytest.fixture(scope="session")
+def bars() -> tuple[Dataset, Dataset]:
+    """Clips of a bar that travels left or right over 16x16, its borders wrapping: to train on, and held out."""
+    from toolkit.data.dataset import Clip, Dataset
+
+    def clip(number: int) -> Clip:
+        label, length = number % 2, 8 + number % 3
+        places = (3 * number + np.arange(length) * (1, -1)[label]) % 16
+        frames = np.zeros((length, 16, 16, 1), np.uint8)
+        frames[np.arange(length), :, places] = 255
+        return Clip(name=f"clip {number}", label=label, group=f"{number}", frames=frames)
+
+    def part(first: int, last: int) -> Dataset:
+        return Dataset(labels=("right", "left"), fps=15.0, clips=tuple(map(clip, range(first, last))))
+
+    return part(0, 24), part(24, 32)
+
+
+@pytest.fixture(scope="session")
+def bars_request(bars: tuple[Dataset, Dataset]) -> TrainRequest:
+    """A training of a second on `bars`: two steps an epoch."""
+    from toolkit.data.dataset import DataConfig
+    from toolkit.models.config import ModelConfig
+    from toolkit.training.bounding import BoundingConfig
+    from toolkit.training.run_folder import DataRequest
+    from toolkit.training.schedule import TrainConfig
+    from toolkit.training.session import TrainRequest
+    from toolkit.training.windows import WindowConfig
+
+    class Given(DataRequest):
+        def load(self) -> tuple[Dataset, Dataset]:
+            return bars
+
+    return TrainRequest(
+        name="bars",
+        data=Given(sources=("bars",), config=DataConfig(width=16, height=16)),
+        model=ModelConfig(preset="tiny", width=16, height=16, classes=2, units=8),
+        train=TrainConfig(epochs=2, batch_size=8, learning_rate=0.01, seed=3),
+        stateful=True,
+        window=WindowConfig(frames=14, rise_frames=4),
+        bounding=BoundingConfig(batches=1, share=0.5, largest_drop=1.0),
+        baseline_share=0.5,
+    )

@@ -51,7 +51,8 @@ class Checkpoint:
             ConfigError: where the file is not a checkpoint.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            # numpy leaves a file that it opened itself and cannot read open.
+            with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
                 meta = json.loads(file["meta"].tobytes())
                 arrays: dict[str, list[npt.NDArray[Any]]] = {}
                 for name in sorted(key for key in file.files if key != "meta"):

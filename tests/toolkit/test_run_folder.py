@@ -1,0 +1,163 @@
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+from runtime.errors import ConfigError
+from runtime.spec import InputSpec, ResetSpec
+from toolkit.training.run_folder import Run, save_model
+from toolkit.training.session import check_folder, train_run
+
+if TYPE_CHECKING:
+    from toolkit.training.session import TrainRequest
+
+
+@pytest.fixture(scope="module")
+def folder(bars_request: TrainRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run."""
+    out = tmp_path_factory.mktemp("runs") / "bars"
+    train_run(bars_request, out, command="framestep train --data bars")
+    return out
+
+
+@pytest.fixture
+def copy(folder: Path, tmp_path: Path) -> Path:
+    """A finished run that a test may spoil."""
+    return Path(shutil.copytree(folder, tmp_path / "copy"))
+
+
+def test_a_run_has_its_files(folder: Path) -> None:
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"model.keras", "run.json", "history.csv", "history.png", "README.md", "checkpoints"}
+
+
+def test_a_run_says_what_a_conversion_asks(folder: Path) -> None:
+    run = Run.load(folder)
+    assert run.labels == ("right", "left")
+    assert run.fps == 15
+    assert run.input_spec == InputSpec(height=16, width=16, channels=1, colour="gray")
+    assert run.reset == ResetSpec(policy="gap")
+    assert run.model().input_shape == (None, None, 16, 16, 1)
+    assert run.model_config.bounds is not None
+    assert 0 <= run.val_accuracy <= 1
+
+
+def test_a_run_read_and_written_again_is_the_same(copy: Path) -> None:
+    before = (copy / "run.json").read_text(encoding="utf-8")
+    Run.load(copy).save()
+    assert (copy / "run.json").read_text(encoding="utf-8") == before
+
+
+def test_the_confusion_agrees_with_the_accuracy(folder: Path) -> None:
+    run = Run.load(folder)
+    confusion = np.array(run.results["confusion"])
+    assert confusion.sum() == run.results["clips_held"] == 8
+    assert np.trace(confusion) / confusion.sum() == run.val_accuracy
+
+
+def test_the_history_has_a_line_for_each_epoch_of_each_phase(folder: Path) -> None:
+    with (folder / "history.csv").open(encoding="utf-8") as file:
+        lines = list(csv.DictReader(file))
+    assert [(line["phase"], line["epoch"]) for line in lines] == [("train", "1"), ("train", "2"), ("bounded", "1")]
+
+
+def test_the_card_begins_with_a_header_and_tells_figures_and_command(folder: Path) -> None:
+    card = (folder / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlibrary_name: framestep\n")
+    run = Run.load(folder)
+    assert f"| this model | {run.val_accuracy:.4f} |" in card
+    for key, words in (("single_frame", "single frames"), ("shuffled_order", "frames in any order")):
+        assert f"{words} | {run.baselines[key]:.4f} |" in card
+    assert "`framestep train --data bars`" in card
+
+
+def test_both_accuracies_of_the_bounding_are_told(folder: Path) -> None:
+    training = Run.load(folder).training
+    assert training["bounded"] is True
+    assert {"val_accuracy_unbounded", "val_accuracy_bounded"} <= training.keys()
+
+
+def test_a_bounding_that_costs_too_much_is_taken_back(bars_request: TrainRequest, tmp_path: Path) -> None:
+    assert bars_request.bounding is not None
+    hopeless = replace(bars_request.bounding, largest_drop=-2.0)
+    run = train_run(replace(bars_request, bounding=hopeless, baseline_share=0), tmp_path / "run")
+    assert run.model_config.bounds is None
+    assert run.training["bounded"] is False
+
+
+def test_whole_clips_ask_for_a_reset_every_clip(bars_request: TrainRequest, tmp_path: Path) -> None:
+    request = replace(bars_request, stateful=False, bounding=None, baseline_share=0)
+    run = train_run(request, tmp_path / "run")
+    assert run.reset == ResetSpec(policy="every", every_frames=9)
+    assert run.baselines == {"single_frame": None, "shuffled_order": None}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda path: (path / "run.json").write_text("{"), "cannot be read"),
+        (lambda path: (path / "run.json").write_text('{"format": 1}'), "it lacks 'data'"),
+        (lambda path: (path / "run.json").write_text('{"format": 99}'), "has format 99; this framestep reads 1"),
+        (lambda path: (path / "run.json").unlink(), "not a finished run: it has no run.json. Finish it with --resume"),
+        (lambda path: (path / "model.keras").unlink(), "it has no model.keras"),
+        (shutil.rmtree, "is not a folder"),
+    ],
+)
+def test_a_spoilt_run_is_told_in_a_sentence(copy: Path, spoil: object, words: str) -> None:
+    assert callable(spoil)
+    spoil(copy)
+    with pytest.raises(ConfigError) as caught:
+        Run.load(copy)
+    assert words in str(caught.value)
+
+
+def test_a_finished_run_is_not_written_over(bars_request: TrainRequest, copy: Path) -> None:
+    with pytest.raises(ConfigError, match=r"already holds a finished run\. Use --force"):
+        train_run(bars_request, copy)
+
+
+def test_a_folder_of_other_things_is_never_written_to(tmp_path: Path) -> None:
+    (tmp_path / "letters.txt").write_text("dear")
+    for force in (False, True):
+        with pytest.raises(ConfigError, match="is not empty and is no run"):
+            check_folder(tmp_path, resume=False, force=force)
+
+
+def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="holds nothing to resume"):
+        check_folder(tmp_path, resume=True, force=False)
+
+
+def test_a_training_that_fails_leaves_no_folder(bars_request: TrainRequest, tmp_path: Path) -> None:
+    diverging = replace(bars_request, train=replace(bars_request.train, learning_rate=1e30, warm_up=0))
+    with pytest.raises(ConfigError, match="The loss is"):
+        train_run(diverging, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_model_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) -> None:
+    path = tmp_path / "model.keras"
+    path.write_bytes(b"before")
+
+    class Broken:
+        def save(self, to: Path) -> None:
+            to.write_bytes(b"half")
+            raise OSError
+
+    with pytest.raises(OSError):  # noqa: PT011  # it has no words
+        save_model(Broken(), path)
+    assert path.read_bytes() == b"before"
+    assert [each.name for each in tmp_path.iterdir()] == ["model.keras"]
+
+
+def test_the_file_is_json_with_the_keys_that_people_look_for(folder: Path) -> None:
+    plain = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+    assert {"format", "name", "model", "labels", "fps", "data", "reset", "training", "results", "baselines",
+            "seconds", "sparsity", "made"} == plain.keys()  # fmt: skip
