@@ -10,13 +10,16 @@ from __future__ import annotations
 
 import io
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import av
 import numpy as np
 
 from runtime.preprocess import Preprocessor
 from runtime.spec import InputSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 WIDTH, HEIGHT, SCALE = 640, 480, 10
 FRAMES, ROUNDS = 60, 10
@@ -52,7 +55,7 @@ def main() -> None:
     """Print the table."""
     frames = film()
     spec = InputSpec(height=HEIGHT // SCALE, width=WIDTH // SCALE, channels=1, colour="gray")
-    ways = {"framestep": Preprocessor(spec), "usual": usual}
+    ways: dict[str, Callable[[Any], Any]] = {"framestep": Preprocessor(spec), "usual": usual}
     pixels = {name: np.concatenate([way(frame) for frame in frames]) for name, way in ways.items()}
     times_us: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):

@@ -1,0 +1,113 @@
+"""Where an int8 network's ranges come from, and what that does to it on a long stream.
+
+    python benchmarks/calibration.py [RUN]
+
+The run's float step is compared with int8 networks made from it, over a stream of what was held out, without a reset:
+ranges from states that are always zero, from clips, and from a long roll-out at several percentiles, all given as
+fake-quant nodes; and the converter's own calibration on the frames and states of the same roll-out.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+import time
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from converters.step_model import StepModel
+
+FRAMES = 3000
+CLIP_FRAMES = 16
+REPRESENTATIVE = 1000
+
+
+class Network:
+    """A network with float states, stepped through its signature."""
+
+    def __init__(self, content: bytes, step_model: StepModel) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        self._interpreter = Interpreter(model_content=content)
+        self._runner = self._interpreter.get_signature_runner("step")
+        self._initial = step_model.initial_states()
+
+    def answers(self, frames: Any) -> Any:
+        """Step through all frames, uint8 [n, h, w, c]; give the classes."""
+        states, chosen = dict(self._initial), []
+        for frame in frames:
+            outputs = self._runner(frame=frame[None], **states)
+            states = {name: outputs[name] for name in states}
+            chosen.append(int(outputs["probabilities"].argmax()))
+        return np.array(chosen)
+
+
+def representative(step_model: StepModel, frames: Any) -> bytes:
+    """Let the converter calibrate on frames and states of a roll-out; interface and softmax stay float."""
+    import tensorflow as tf
+
+    from converters.graph_rewrites import rewrite
+
+    states = step_model.initial_states()
+    samples = []
+    for frame in frames[:REPRESENTATIVE]:
+        samples.append({"frame": frame[None], **states})
+        _, states = step_model.roll_out(frame[None], states, None)
+    with tempfile.TemporaryDirectory() as folder:
+        step_model.save(Path(folder))
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, signature_keys=["step"])
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: (("step", sample) for sample in samples)
+        return rewrite(converter.convert())
+
+
+def main() -> None:
+    """Print the table."""
+    warnings.simplefilter("ignore")
+    from converters.calibration import calibrate
+    from converters.convert import network_of
+    from converters.step_model import build_step_model
+    from runtime.spec import ResetSpec
+    from toolkit.data.streams import stream_of
+    from toolkit.training.run_folder import Run
+
+    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "demo/lstm")
+    if not folder.is_dir():
+        print(f"{folder} does not exist. Name a run, or make demo first.")
+        return
+    run = Run.load(folder)
+    picture = run.input_spec
+    step_model = build_step_model(run.model(), scale=picture.scale, offset=picture.offset)
+    train, held = (stream_of(part, seed=0) for part in run.datasets())
+    frames = np.concatenate([chunk.frames for chunk in held.chunks(FRAMES)])
+    reference = step_model.roll_out(frames, step_model.initial_states(), None)[0].argmax(1)
+    seen = np.concatenate([chunk.frames for chunk in train.chunks(FRAMES)])
+    never = ResetSpec(policy="never")
+    ways: dict[str, tuple[ResetSpec, float]] = {
+        "states always zero": (ResetSpec(policy="every", every_frames=1), 99.9),
+        f"clips of {CLIP_FRAMES}": (ResetSpec(policy="every", every_frames=CLIP_FRAMES), 99.9),
+        "roll-out, all": (never, 100.0),
+        "roll-out, 99.9 %": (never, 99.9),
+        "roll-out, 99 %": (never, 99.0),
+    }
+    for name, (reset, percentile) in ways.items():
+        start = time.monotonic()
+        ranges = calibrate(step_model, train, reset=reset, frames=FRAMES, percentile=percentile).ranges
+        content = network_of(step_model, "int8", ranges=ranges)
+        told(name, Network(content, step_model).answers(frames) == reference, time.monotonic() - start)
+    start = time.monotonic()
+    content = representative(step_model, seen)
+    told("converter's own", Network(content, step_model).answers(frames) == reference, time.monotonic() - start)
+
+
+def told(name: str, agrees: Any, seconds: float) -> None:
+    """Print a row."""
+    print(f"{name:<20} agreement {agrees.mean():.4f}, last 500 {agrees[-500:].mean():.4f}   {seconds:5.1f} s")
+
+
+if __name__ == "__main__":
+    main()
