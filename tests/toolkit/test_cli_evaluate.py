@@ -105,6 +105,20 @@ def test_a_recordings_folder_is_data_as_well(recording: Path) -> None:
     assert answer(GOLDEN, "--data", recording.parent) == answer(GOLDEN, "--stream", recording)
 
 
+def test_a_run_tells_whether_it_was_trained_on_a_recording(recording: Path, run: Path) -> None:
+    from dataclasses import replace
+
+    from toolkit.evaluation.subject import open_subject
+
+    subject = open_subject(run)
+    assert subject.run is not None
+    data = replace(subject.run.data, sources=(str(recording.parent), "digits"))
+    trained = replace(subject, run=replace(subject.run, data=data))
+    assert subject.trained_on(recording) is False
+    assert trained.trained_on(recording) is True
+    assert replace(subject, run=None).trained_on(recording) is None
+
+
 def test_resets_at_the_borders_are_counted(recording: Path) -> None:
     assert answer(GOLDEN, "--stream", recording, "--reset", "borders")["resets"] == 1
 

@@ -160,7 +160,9 @@ def _pair(text: str, labels: tuple[str, ...]) -> tuple[str, str]:
 def _evaluate_stream(subject: Subject, recording: LabelledStream, choice: Any, show: Show) -> dict[str, Any]:
     from toolkit.evaluation.streams import evaluate_stream
 
-    total = len(recording.frames)
+    total, seen = len(recording.frames), subject.trained_on(Path(recording.name))
+    if seen:
+        say(f"{recording.name} is among what the run was trained on: this tells little of what it can do.")
     result = evaluate_stream(
         subject.predictor,
         recording,
@@ -184,6 +186,7 @@ def _evaluate_stream(subject: Subject, recording: LabelledStream, choice: Any, s
         "events": events["events"],
         "reset": choice,
         "resets": result.resets,
+        "trained_on": seen,
         "labels": subject.labels,
         "per_class": result.per_class,
         "confusion": result.confusion,
@@ -192,7 +195,7 @@ def _evaluate_stream(subject: Subject, recording: LabelledStream, choice: Any, s
 
 def _tell(figures: dict[str, Any]) -> None:
     for name, value in figures.items():
-        if isinstance(value, (int, float)) or value is None:
+        if (isinstance(value, (int, float)) or value is None) and name != "trained_on":
             click.echo(f"{name:<22} {_words(value)}")
     for name, value in figures.get("pairs", {}).items():
         click.echo(f"{name:<22} {_words(value)}")

@@ -57,6 +57,13 @@ class Subject:
             labels=self.labels,
         )
 
+    def trained_on(self, film: Path) -> bool | None:
+        """Whether a recording is among a run's own data; None for an artifact, of which nobody knows."""
+        if self.run is None:
+            return None
+        places = {Path(source).resolve() for source in self.run.data.sources if source != DIGITS}
+        return not places.isdisjoint({film.resolve(), film.resolve().parent})
+
 
 def open_subject(path: Path, *, interpreter: Choice | None = None, threads: int = 1) -> Subject:
     """Open a run's folder or an artifact.
