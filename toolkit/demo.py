@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -41,9 +41,11 @@ if TYPE_CHECKING:
     from toolkit.training.loop import Watcher
     from toolkit.training.run_folder import Run
 
+Name: TypeAlias = Literal["lstm", "lstm-pruned", "gru"]
+
 _PRESET: Preset = "tiny"
 
-VARIANTS: tuple[tuple[str, Precision], ...] = (
+VARIANTS: tuple[tuple[Name, Precision], ...] = (
     ("lstm", "float32"),
     ("lstm", "float16"),
     ("lstm", "dynamic"),
@@ -53,7 +55,7 @@ VARIANTS: tuple[tuple[str, Precision], ...] = (
 )
 """Run and precision of each artifact; it is named after both."""
 
-CHOSEN = "lstm-int8"
+CHOSEN: tuple[Name, Precision] = ("lstm", "int8")
 """The artifact that is run over the film."""
 
 
@@ -62,6 +64,7 @@ class DemoConfig:
     """How much of everything.
 
     Attributes:
+        variants: see `VARIANTS`; `CHOSEN` must be among them.
         steps: of training for each cell.
         baseline_share: of those, for each baseline.
         prune_epochs: of training while weights go.
@@ -72,6 +75,7 @@ class DemoConfig:
         seed: of everything that is drawn.
     """
 
+    variants: tuple[tuple[Name, Precision], ...] = VARIANTS
     steps: int = 400
     baseline_share: float = 0.3
     prune_epochs: int = 4
@@ -117,7 +121,7 @@ def demo(folder: Path, config: DemoConfig, listener: Listener | None = None) -> 
     runs = _runs(folder, config, tell)
     held = runs["lstm"].validation_dataset()
     variants = []
-    for name, precision in VARIANTS:
+    for name, precision in config.variants:
         tell.stage(f"converting {name} to {precision}")
         request = ConversionRequest(precision=precision, frames=config.stream_frames)
         path = folder / f"{name}-{precision}.tflite"
@@ -127,25 +131,30 @@ def demo(folder: Path, config: DemoConfig, listener: Listener | None = None) -> 
     for variant, cost in zip(variants, bench(paths, BenchConfig(frames=config.bench_frames)), strict=True):
         variant.update({key: cost[key] for key in ("bytes", "gzip_bytes", "step_us", "rss_bytes", "cold_start_ms")})
     tell.stage("running the int8 artifact over a film")
+    chosen = folder / f"{'-'.join(CHOSEN)}.tflite"
     return {
         "runs": {name: _told(run) for name, run in runs.items()},
         "variants": variants,
-        "film": _film(folder, folder / f"{CHOSEN}.tflite", held, config),
-        "artifact": str(folder / f"{CHOSEN}.tflite"),
+        "film": _film(folder, chosen, held, config),
+        "artifact": str(chosen),
         "seconds": round(time.monotonic() - start_s, 1),
     }
 
 
-def _runs(folder: Path, config: DemoConfig, tell: Listener) -> dict[str, Run]:
+def _runs(folder: Path, config: DemoConfig, tell: Listener) -> dict[Name, Run]:
+    wanted = {name for name, _ in config.variants}
     tell.stage("training a CNN-LSTM on moving digits, and what it must beat: one frame, and shuffled frames")
-    lstm = train_run(_request("lstm", config), folder / "lstm", force=True, watcher=tell.watcher)
-    tell.stage("training a CNN-GRU")
-    plain = replace(_request("gru", config), baseline_share=0.0)
-    gru = train_run(plain, folder / "gru", force=True, watcher=tell.watcher)
-    tell.stage(f"taking {config.sparsity:.0%} of the CNN-LSTM's weights out")
-    wanted = PruneConfig(sparsity=config.sparsity, epochs=config.prune_epochs)
-    pruned = prune_run(lstm, folder / "lstm-pruned", wanted, force=True, watcher=tell.watcher)
-    return {"lstm": lstm, "lstm-pruned": pruned, "gru": gru}
+    runs: dict[Name, Run] = {}
+    runs["lstm"] = train_run(_request("lstm", config), folder / "lstm", force=True, watcher=tell.watcher)
+    if "lstm-pruned" in wanted:
+        tell.stage(f"taking {config.sparsity:.0%} of the CNN-LSTM's weights out")
+        less = PruneConfig(sparsity=config.sparsity, epochs=config.prune_epochs)
+        runs["lstm-pruned"] = prune_run(runs["lstm"], folder / "lstm-pruned", less, force=True, watcher=tell.watcher)
+    if "gru" in wanted:
+        tell.stage("training a CNN-GRU")
+        alone = replace(_request("gru", config), baseline_share=0.0)
+        runs["gru"] = train_run(alone, folder / "gru", force=True, watcher=tell.watcher)
+    return runs
 
 
 def _request(cell: Cell, config: DemoConfig) -> TrainRequest:
