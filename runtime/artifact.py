@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from runtime.errors import ArtifactError, SpecError
 from runtime.flatbuffer import IDENTIFIER, SIGNATURE, Network, TensorInfo, read_network
-from runtime.operators import ALLOWED
+from runtime.operators import ALLOWED, ALLOWED_DTYPES
 from runtime.spec import Spec
 from runtime.trailer import read_trailer
 
@@ -102,7 +102,9 @@ def check_network(network: Network) -> None:
             f"the network uses {', '.join(map(repr, wrong[:8]))}, which a step may not hold. "
             "Convert the trained model with framestep convert."
         )
+    foreign = sorted(network.dtypes - ALLOWED_DTYPES)
     for count, what in (
+        (foreign, f"tensors of {', '.join(foreign)}; it must have numbers of usual types only"),
         (network.subgraphs - 1, f"{network.subgraphs} subgraphs; it must have 1"),
         (network.variables, f"{network.variables} variable tensors; states must be inputs and outputs"),
         (network.sparse, f"{network.sparse} sparse tensors; it must have none"),

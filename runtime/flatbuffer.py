@@ -8,18 +8,16 @@ offset is checked against the file, every vector against a budget, so that any b
 from __future__ import annotations
 
 import math
-import struct
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
 from runtime.errors import ArtifactError
 from runtime.operators import BUILTIN, OPTIONS, SIZES
+from runtime.tables import Source, Table, damaged
 
 SIGNATURE = "step"
 IDENTIFIER = b"TFL3"
-MAX_ENTRIES = 1 << 18
-"""Entries of all vectors together. A large network has ten thousand; vectors may overlap, so bytes bound nothing."""
 MAX_RANK = 8
 MAX_ELEMENTS = 1 << 28
 """Of all tensors of a subgraph; 1 GiB in float32."""
@@ -32,6 +30,10 @@ DTYPES = (
 )
 # fmt: on
 """Names by number: `TensorType` of the schema, in numpy's words where numpy has one."""
+
+
+LIMITS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-32768, 32767), "int32": (-(1 << 31), (1 << 31) - 1)}
+"""Lowest and highest value of the types that can be quantised."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,6 +84,7 @@ class Network:
         graph_inputs: tensors that the signature's subgraph takes.
         graph_outputs: tensors that it gives.
         subgraphs: their number.
+        dtypes: of all tensors.
         operators: their number, in all subgraphs.
         tensors: their number, in all subgraphs.
         variables: tensors that keep their content from one call to the next.
@@ -98,6 +101,7 @@ class Network:
     graph_inputs: tuple[int, ...] = ()
     graph_outputs: tuple[int, ...] = ()
     subgraphs: int
+    dtypes: frozenset[str]
     operators: int
     tensors: int
     variables: int
@@ -121,7 +125,7 @@ def read_network(content: bytes) -> Network:
             f"the file's identifier is {content[4:8]!r}; a TensorFlow Lite file has {IDENTIFIER!r}. "
             "Give the file that framestep convert wrote."
         )
-    source = _Source(content)
+    source = Source(content)
     model = source.table(source.number("<I", 0))
     codes = [_operator_code(code) for code in model.tables(1)]
     buffers = model.tables(4)
@@ -136,6 +140,7 @@ def read_network(content: bytes) -> Network:
         ops=tuple(Op(name=n, version=v, count=count, custom=c) for (n, v, c), count in sorted(uses.items())),
         signatures=tuple(signatures),
         subgraphs=len(graphs),
+        dtypes=frozenset().union(*(graph.dtypes for graph in graphs)),
         operators=uses.total(),
         tensors=sum(len(graph.tensors) for graph in graphs),
         variables=sum(graph.variables for graph in graphs),
@@ -149,7 +154,7 @@ def read_network(content: bytes) -> Network:
     )
 
 
-def _operator_code(table: _Table) -> tuple[str, int, bool]:
+def _operator_code(table: Table) -> tuple[str, int, bool]:
     # Two fields, because the first is one byte long and ran out at 127.
     number = max(table.number(0, "<b", 0), table.number(3, "<i", 0))
     version = table.number(2, "<i", 1)
@@ -160,190 +165,120 @@ def _operator_code(table: _Table) -> tuple[str, int, bool]:
     return BUILTIN[number], version, False
 
 
-def _interface(signature: _Table, graphs: list[_Graph]) -> dict[str, Any]:
+def _interface(signature: Table, graphs: list[_Graph]) -> dict[str, Any]:
     number = signature.number(4, "<I", 0)
     if number >= len(graphs):
-        raise _damaged(f"signature {SIGNATURE!r} is of subgraph {number} of {len(graphs)}")
+        raise damaged(f"signature {SIGNATURE!r} is of subgraph {number} of {len(graphs)}")
     graph = graphs[number]
     sides: dict[str, Any] = {"graph_inputs": graph.inputs, "graph_outputs": graph.outputs}
     for side, slot in (("inputs", 0), ("outputs", 1)):
         maps = [(table.text(0), table.number(1, "<I", 0)) for table in signature.tables(slot)]
         sides[side] = {name: graph.tensor(index) for name, index in maps}
         if len(sides[side]) != len(maps):
-            raise _damaged(f"signature {SIGNATURE!r} names one of its {side} twice")
+            raise damaged(f"signature {SIGNATURE!r} names one of its {side} twice")
     return sides
 
 
 class _Graph:
     """One subgraph, its indices checked."""
 
-    def __init__(self, table: _Table, codes: list[tuple[str, int, bool]], filled: list[bool]) -> None:
+    def __init__(self, table: Table, codes: list[tuple[str, int, bool]], filled: list[bool]) -> None:
         self.tensors = table.tables(0)
         self.inputs = self._indices(table, 1)
         self.outputs = self._indices(table, 2)
         self.uses: Counter[tuple[str, int, bool]] = Counter()
         self.variables = self.sparse = self.unsized = 0
         self.outside = False
+        self.dtypes: set[str] = set()
         self._left = MAX_ELEMENTS
         self._fixed = [self._check_tensor(tensor, filled) for tensor in self.tensors]
         for operator in table.tables(3):
             self._check_operator(operator, codes)
 
-    def _check_tensor(self, tensor: _Table, filled: list[bool]) -> bool:
+    def _check_tensor(self, tensor: Table, filled: list[bool]) -> bool:
         """Count what is special of a tensor; whether its content is a constant."""
         self.variables += tensor.number(5, "<?", default=False)
         self.sparse += tensor.holds(6)
         self.outside |= bool(tensor.number(10, "<I", 0))
-        shape = tensor.numbers(0, "i")
+        dtype, shape = _dtype(tensor), tensor.numbers(0, "i")
+        self.dtypes.add(dtype)
         elements = math.prod(shape[:MAX_RANK])
         self._left -= elements
         if len(shape) > MAX_RANK or min(shape, default=1) < 0 or self._left < 0:
-            raise _damaged(f"a tensor has the shape {list(shape[:8])}")
+            raise damaged(f"a tensor has the shape {list(shape[:MAX_RANK])}")
+        _check_quantisation(tensor, dtype, shape)
         buffer = tensor.number(2, "<I", 0)
         if buffer >= max(len(filled), 1):
-            raise _damaged(f"a tensor is of buffer {buffer} of {len(filled)}")
+            raise damaged(f"a tensor is of buffer {buffer} of {len(filled)}")
         return elements == 0 or (bool(filled) and filled[buffer])
 
-    def _check_operator(self, operator: _Table, codes: list[tuple[str, int, bool]]) -> None:
+    def _check_operator(self, operator: Table, codes: list[tuple[str, int, bool]]) -> None:
         number = operator.number(0, "<I", 0)
         if number >= len(codes):
-            raise _damaged(f"an operator is of code {number} of {len(codes)}")
+            raise damaged(f"an operator is of code {number} of {len(codes)}")
         name = codes[number][0]
         if name in OPTIONS and (operator.number(3, "<B", 0) != OPTIONS[name] or not operator.holds(4)):
-            raise _damaged(f"an operator {name} lacks its options")
+            raise damaged(f"an operator {name} lacks its options")
         self.uses[codes[number]] += 1
         self.outside |= bool(operator.number(9, "<Q", 0) or operator.number(10, "<Q", 0))
         inputs, *_ = (self._indices(operator, slot, lowest=-1) for slot in (1, 2, 8))
         sizes = [inputs[place] for place in SIZES.get(name, ()) if place < len(inputs)]
         self.unsized += any(index >= 0 and not self._fixed[index] for index in sizes)
 
-    def _indices(self, table: _Table, slot: int, lowest: int = 0) -> tuple[int, ...]:
+    def _indices(self, table: Table, slot: int, lowest: int = 0) -> tuple[int, ...]:
         indices = table.numbers(slot, "i")
         if indices and not (lowest <= min(indices) and max(indices) < len(self.tensors)):
-            raise _damaged(f"tensors {min(indices)} to {max(indices)} are used of {len(self.tensors)}")
+            raise damaged(f"tensors {min(indices)} to {max(indices)} are used of {len(self.tensors)}")
         return indices
 
     def tensor(self, index: int) -> TensorInfo:
+        """Tell all of one tensor."""
         if index >= len(self.tensors):
-            raise _damaged(f"signature {SIGNATURE!r} uses tensor {index} of {len(self.tensors)}")
+            raise damaged(f"signature {SIGNATURE!r} uses tensor {index} of {len(self.tensors)}")
         table = self.tensors[index]
-        kind = table.number(1, "<b", 0)
-        if not 0 <= kind < len(DTYPES):
-            raise _damaged(f"tensor {index} has type {kind}")
-        scales: tuple[float, ...] = ()
-        points: tuple[int, ...] = ()
-        if table.holds(4) and not DTYPES[kind].startswith("float"):
-            scales, points = table.table(4).numbers(2, "f"), table.table(4).numbers(3, "q")
-        if len(scales) > 1 or len(points) > 1:
-            raise _damaged(f"tensor {index} of the interface has {len(scales)} scales and {len(points)} zero points")
+        dtype = _dtype(table)
+        scales, points = _quantisation(table, dtype)
+        if len(scales) > 1:
+            raise damaged(f"tensor {index} of the interface has {len(scales)} scales")
         return TensorInfo(
             index=index,
             shape=table.numbers(0, "i"),
-            dtype=DTYPES[kind],
+            dtype=dtype,
             scale=scales[0] if scales else None,
-            zero_point=(points[0] if points else 0) if scales else None,
+            zero_point=points[0] if scales else None,
         )
 
 
-class _Source:
-    """The bytes, and what may still be read of them."""
-
-    def __init__(self, content: bytes) -> None:
-        self.content = content
-        self.left = MAX_ENTRIES
-
-    def number(self, form: str, at: int) -> Any:
-        # A negative place would count from the end.
-        if at < 0 or at + struct.calcsize(form) > len(self.content):
-            raise _damaged(f"byte {at} of {len(self.content)} is pointed at")
-        return struct.unpack_from(form, self.content, at)[0]
-
-    def vector(self, at: int, width: int) -> tuple[int, int]:
-        """Give (place of the first entry, number of entries) of a vector that lies within the file."""
-        length = self.number("<I", at)
-        if at + 4 + length * width > len(self.content):
-            raise _damaged(f"a vector of {length} entries at byte {at} ends after byte {len(self.content)}")
-        return at + 4, length
-
-    def spend(self, entries: int) -> None:
-        self.left -= entries
-        if self.left < 0:
-            raise _damaged(f"its vectors hold more than {MAX_ENTRIES} entries")
-
-    def table(self, at: int) -> _Table:
-        return _Table(self, at)
+def _dtype(tensor: Table) -> str:
+    number = tensor.number(1, "<b", 0)
+    if not 0 <= number < len(DTYPES):
+        raise damaged(f"a tensor has type {number}")
+    return DTYPES[number]
 
 
-class _Table:
-    """A table: fields by slot, each with a default for where it is left out."""
-
-    __slots__ = ("_at", "_size", "_slots", "_slots_end", "_source")
-
-    def __init__(self, source: _Source, at: int) -> None:
-        source.spend(1)
-        self._source = source
-        self._at = at
-        self._slots = at - source.number("<i", at)
-        self._slots_end = self._slots + source.number("<H", self._slots)
-        self._size = source.number("<H", self._slots + 2)
-
-    def _place(self, slot: int, width: int) -> int | None:
-        at = self._slots + 4 + 2 * slot
-        if at + 2 > self._slots_end:
-            return None
-        offset: int = self._source.number("<H", at)
-        if offset and offset + width > self._size:
-            raise _damaged(f"a field of the table at byte {self._at} lies outside it")
-        return self._at + offset if offset else None
-
-    def _pointer(self, slot: int) -> int | None:
-        place = self._place(slot, 4)
-        return None if place is None else place + int(self._source.number("<I", place))
-
-    def holds(self, slot: int) -> bool:
-        return self._pointer(slot) is not None
-
-    def number(self, slot: int, form: str, default: int) -> int:
-        place = self._place(slot, struct.calcsize(form))
-        return default if place is None else int(self._source.number(form, place))
-
-    def table(self, slot: int) -> _Table:
-        place = self._pointer(slot)
-        if place is None:
-            raise _damaged(f"the table at byte {self._at} lacks its field {slot}")
-        return self._source.table(place)
-
-    def tables(self, slot: int) -> list[_Table]:
-        place = self._pointer(slot)
-        if place is None:
-            return []
-        first, length = self._source.vector(place, 4)
-        self._source.spend(length)
-        places = range(first, first + 4 * length, 4)
-        return [self._source.table(each + self._source.number("<I", each)) for each in places]
-
-    def numbers(self, slot: int, kind: str) -> tuple[Any, ...]:
-        place = self._pointer(slot)
-        if place is None:
-            return ()
-        first, length = self._source.vector(place, struct.calcsize(f"<{kind}"))
-        self._source.spend(length)
-        return struct.unpack_from(f"<{length}{kind}", self._source.content, first)
-
-    def length(self, slot: int) -> int:
-        """Give the size of a vector of bytes."""
-        place = self._pointer(slot)
-        return 0 if place is None else self._source.vector(place, 1)[1]
-
-    def text(self, slot: int) -> str:
-        place = self._pointer(slot)
-        if place is None:
-            return ""
-        first, length = self._source.vector(place, 1)
-        if length > 256:
-            raise _damaged(f"a name has {length} bytes")
-        return self._source.content[first : first + length].decode("utf-8", "backslashreplace")
+def _quantisation(tensor: Table, dtype: str) -> tuple[tuple[float, ...], tuple[int, ...]]:
+    """Give scales and zero points, both empty where the tensor is not quantised."""
+    if dtype not in LIMITS or not tensor.holds(4):
+        return (), ()
+    parameters = tensor.table(4)
+    return parameters.numbers(2, "f"), parameters.numbers(3, "q")
 
 
-def _damaged(what: str) -> ArtifactError:
-    return ArtifactError(f"the network is damaged: {what}. Convert the model again.")
+def _check_quantisation(tensor: Table, dtype: str, shape: tuple[int, ...]) -> None:
+    # Zero points out of range ended ai-edge-litert 2.3 with SIGSEGV, an int8 tensor without a scale with SIGABRT.
+    scales, points = _quantisation(tensor, dtype)
+    if not scales:
+        if points or dtype == "int8":
+            raise damaged(f"a tensor of {dtype} has {len(points)} zero points and no scale")
+        return
+    axis = tensor.table(4).number(6, "<i", 0)
+    channels = shape[axis] if 0 <= axis < len(shape) else 1
+    if len(points) != len(scales) or len(scales) not in (1, channels):
+        raise damaged(
+            f"a tensor {list(shape)} has {len(scales)} scales and {len(points)} zero points along axis {axis}"
+        )
+    lowest, highest = LIMITS[dtype]
+    if not lowest <= min(points) <= max(points) <= highest:
+        raise damaged(f"a tensor of {dtype} has zero points from {min(points)} to {max(points)}")
+    if not all(math.isfinite(scale) and scale >= 0 for scale in scales):
+        raise damaged(f"a tensor has scales from {min(scales)} to {max(scales)}")

@@ -57,6 +57,9 @@ ALLOWED = frozenset(
 )
 """What an artifact may hold."""
 
+ALLOWED_DTYPES = frozenset(("float32", "float16", "int8", "uint8", "int16", "int32", "int64", "bool"))
+"""What its tensors may be of."""
+
 SIZES = {
     "RESHAPE": (1,), "FILL": (0,), "BROADCAST_TO": (1,), "TILE": (1,), "SLICE": (1, 2), "STRIDED_SLICE": (1, 2, 3),
     "PAD": (1,), "PADV2": (1,), "MIRROR_PAD": (1,), "SPACE_TO_BATCH_ND": (1, 2), "BATCH_TO_SPACE_ND": (1, 2),

@@ -182,6 +182,16 @@ def networks() -> Iterator[tuple[str, bytes, str]]:
         "an operator is of code 50",
     )
     yield "options-missing", _changed(_no_options), "an operator ADD lacks its options"
+    yield "tensor-of-resources", _changed(lambda d, *_: _set(d.graph.tensors[5], type=13)), "tensors of resource"
+    yield "tensor-of-no-type", _changed(lambda d, *_: _set(d.graph.tensors[5], type=99)), "a tensor has type 99"
+    for name, scales, points, reason in (
+        ("scale-missing", [], [], "a tensor of int8 has 0 zero points and no scale"),
+        ("scale-nan", [float("nan")], [0], "a tensor has scales from nan to nan"),
+        ("scales-too-many", [1.0] * 5, [0] * 5, "a tensor [1, 6] has 5 scales and 5 zero points along axis 0"),
+        ("zero-points-too-few", [1.0], [], "has 1 scales and 0 zero points"),
+        ("zero-point-outside", [1.0], [1 << 40], "a tensor of int8 has zero points from 1099511627776"),
+    ):
+        yield name, _changed(lambda d, *_, s=scales, p=points: _quantise(d, s, p)), reason
     yield "identifier", drawing.artifact(TINY[:4] + b"TFL9" + TINY[8:]), "identifier is b'TFL9'"
     yield "root-outside", drawing.artifact(b"\xff\xff\xff\x7f" + TINY[4:]), "the network is damaged: byte 2147483647"
     root = struct.unpack_from("<I", TINY)[0]
@@ -201,6 +211,12 @@ def _set(thing: Any, **members: Any) -> None:
     for name, value in members.items():
         assert hasattr(thing, name), name
         setattr(thing, name, value)
+
+
+def _quantise(draft: Any, scales: list[float], points: list[int]) -> None:
+    parameters = schema.QuantizationParametersT()
+    _set(parameters, scale=scales, zeroPoint=points)
+    _set(draft.graph.tensors[5], type=schema.TensorType.INT8, quantization=parameters)
 
 
 def _no_options(draft: Any, *_: Any) -> None:

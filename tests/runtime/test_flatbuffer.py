@@ -139,7 +139,7 @@ def test_a_large_network_full_of_nothing_is_refused_before_it_costs_much() -> No
     codes = np.arange(target - 28, 0, -4, dtype="<u4").tobytes()
     table = struct.pack("<iI", target - 8, 0)
     content = b"\x10\0\0\0TFL3" + slots + model + struct.pack("<I", many) + codes + table
-    with pytest.raises(ArtifactError, match="hold more than 262144 entries"):
+    with pytest.raises(ArtifactError, match="hold more than 524288 entries"):
         read_network(content)
 
 
