@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 MAX_PIXELS = 1 << 26
 """Of one picture; a header that asks for more is hostile or broken."""
 
-# libswscale's flags by value, since PyAV names some of them only from 18 on. AREA with ACCURATE_RND gives luma the same
-# bits on x86-64 and aarch64. The two FULL_CHR flags keep the colours of every column: without them white comes out as
-# 253, and half the columns of an RGB picture are skipped when it is made smaller by 2 or more.
+# libswscale's flags by value, since PyAV names some of them only from 18 on. With ACCURATE_RND x86-64 and aarch64 give
+# the same bits. The two FULL_CHR flags keep the colours of every column: without them white comes out as 253, and half
+# the columns of an RGB picture are skipped when it is made smaller by 2 or more.
 _AREA, _ACCURATE_RND, _FULL_CHR_H_INT, _FULL_CHR_H_INP = 0x20, 0x40000, 0x2000, 0x4000
 _LUMA_FLAGS = _AREA | _ACCURATE_RND
 _RGB_FLAGS = _AREA | _ACCURATE_RND | _FULL_CHR_H_INT | _FULL_CHR_H_INP
