@@ -83,6 +83,7 @@ def unknown_parts(config: Any) -> list[str]:
                 problem = _problem(item, allowed)
                 if problem is not None:
                     found[problem] = None
+                    continue  # one line for each; nothing inside it runs either
             waiting.extend(reversed(list(item.values())))
     return list(found)
 

@@ -59,6 +59,7 @@ def measure_parity(model: Any, step_model: StepModel, *, frames: int = PARITY_FR
         frames: of a pass; a model of a fixed clip length takes whole clips, as many as cover them.
         seed: of the pixels.
     """
+    model = _in_float32(model)
     length = step_model.clip_length
     if length is not None:
         frames = max(frames - frames % length, length)
@@ -120,6 +121,29 @@ def _predict(model: Any, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         # Keras 3 warns where a model was made with its one input in a list.
         warnings.filterwarnings("ignore", message="(?s).*structure of `inputs`", category=UserWarning)
         return np.asarray(model(np.repeat(x, batch or 1, axis=0), training=False), np.float32)[:1]
+
+
+_SHORT_FLOATS = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")
+
+
+def _in_float32(model: Any) -> Any:
+    """Return the model computing in float32, as the step does; one trained in mixed precision is made anew."""
+    config = model.get_config()
+    whole = _without_short_floats(config)
+    if whole == config:
+        return model
+    again = type(model).from_config(whole)
+    again.set_weights(model.get_weights())
+    return again
+
+
+def _without_short_floats(config: Any, key: str = "") -> Any:
+    """Replace the short floats in the places where a configuration names a layer's type or its policy."""
+    if isinstance(config, dict):
+        return {name: _without_short_floats(value, name) for name, value in config.items()}
+    if isinstance(config, (list, tuple)):
+        return type(config)(_without_short_floats(value, key) for value in config)
+    return "float32" if key in ("dtype", "name") and config in _SHORT_FLOATS else config
 
 
 def _finished(step_model: StepModel, answers: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

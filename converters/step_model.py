@@ -245,7 +245,7 @@ class StepModel:
 
 
 def build_step_model(model: Any, *, scale: float, offset: float) -> StepModel:
-    """Turn a trained model into its step form.
+    """Turn a trained model into its step form; its weights must not change any more.
 
     Args:
         model: of tf_keras or Keras 3, with one input, clips [B, T, H, W, C] or pictures [B, H, W, C].
