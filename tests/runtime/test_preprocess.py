@@ -150,7 +150,7 @@ def test_a_video_frame_gives_the_area_mean_of_its_luma() -> None:
 def pattern() -> npt.NDArray[np.uint8]:
     """Slopes with edges in whole numbers, the same on every machine."""
     rows, columns = np.mgrid[:240, :320]
-    return np.stack([(rows * (3 + c) + columns * (5 - c)) % 256 for c in range(3)], axis=-1).astype(np.uint8)
+    return np.asarray(np.stack([(rows * (3 + c) + columns * (5 - c)) % 256 for c in range(3)], axis=-1), np.uint8)
 
 
 # Taken on x86-64 and found the same on an emulated Cortex-A72; with PyAV 17.0 and 18.1.
