@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 _PERIOD_WEIGHT = 0.1
 """Of the newest spacing in the running mean of the source's period."""
 
+_EQUAL = 0.9
+"""The period in ticks from which on a source counts as one of the model's own rate, or slower."""
+
+_EARLY = 0.75
+"""How early in ticks a frame of such a source may be. With the tick that it may be late, jitter has room on both sides
+wherever drift has brought it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tick:
@@ -46,10 +53,11 @@ class FrameClock:
 
     A frame serves a tick that it reaches, or one that it is nearer to than the next frame is expected to be; the first
     to do so serves it, and the others are dropped. The tick that follows the last one is also served by a frame that is
-    up to a tick late: so a source of the model's own rate may jitter and drift without a frame being dropped for one
-    tick and repeated for the next. Ticks without a frame are served by the one before, once a later frame shows that
-    they were missed. After a pause longer than `gap_s` no frame is invented: the ticks begin anew with `gap` set. A
-    frame whose time does not lie after the one before it is dropped.
+    up to a tick late and, where the source has the model's own rate, by one that is up to 3/4 of a tick early: so such
+    a source may jitter and drift without a frame being dropped for one tick and repeated for the next. Ticks without a
+    frame are served by the one before, once a later frame shows that they were missed. After a pause longer than
+    `gap_s` no frame is invented: the ticks begin anew with `gap` set. A frame whose time does not lie after the one
+    before it is dropped.
 
     Args:
         fps: ticks a second.
@@ -110,6 +118,6 @@ class FrameClock:
 
 def _serves(position: float, expected: int, period: float) -> int:
     """Tell which tick a frame serves, `expected` if it may."""
-    early = math.floor(position + min(period / 2, 0.5))
+    early = math.floor(position + (_EARLY if period > _EQUAL else period / 2))
     late = math.floor(position)
     return min(max(expected, late), early)

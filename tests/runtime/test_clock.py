@@ -66,6 +66,13 @@ def test_a_jittering_source_of_about_the_models_rate_only_slips_as_often_as_the_
     assert abs(len(served) - 3000 * 15 / rate) <= 1
 
 
+def test_jitter_of_a_fifth_of_a_period_costs_less_than_a_frame_in_fifty() -> None:
+    dice = np.random.default_rng(2)
+    clock = FrameClock(15)
+    ticks(clock, [(index + dice.normal(0, 0.2)) / 15 for index in range(3000)])
+    assert clock.dropped + clock.repeated < 60
+
+
 def test_a_jittering_source_of_twice_the_rate_still_gives_every_second_frame() -> None:
     served = ticks(FrameClock(15), jittered(30, 3000, 0.2))
     assert [tick.index for tick in served] == list(range(0, 3000, 2))
@@ -73,7 +80,7 @@ def test_a_jittering_source_of_twice_the_rate_still_gives_every_second_frame() -
 
 def test_a_variable_rate_film_is_held_where_it_is_slow_and_thinned_where_it_is_fast() -> None:
     times_s = [0.0, 0.1, 0.2, 0.5, 0.52, 0.54, 0.56, 0.6]
-    assert [tick.index for tick in ticks(FrameClock(10), times_s)] == [0, 1, 2, 2, 2, 3, 6]
+    assert [tick.index for tick in ticks(FrameClock(10), times_s)] == [0, 1, 2, 2, 2, 3, 5]
 
 
 def test_hours_bring_no_drift() -> None:
@@ -168,7 +175,7 @@ def test_every_frame_is_served_or_dropped_and_every_extra_tick_is_a_repeat(times
 def test_a_frame_serves_a_tick_within_one_period_of_its_time(times_s: list[float], fps: float) -> None:
     for tick in ticks(FrameClock(fps), times_s):
         if not tick.repeated:
-            assert -0.5 - 1e-6 <= tick.frame.time_s * fps - tick.number <= 1 + 1e-6
+            assert -0.75 - 1e-6 <= tick.frame.time_s * fps - tick.number <= 1 + 1e-6
 
 
 @given(st.floats(1, 60), st.floats(1, 60), st.floats(-1e6, 1e6))
