@@ -51,7 +51,7 @@ def test_an_activation_is_bounded_at_the_percentile_of_what_it_gives(bars: tuple
     ],
 )
 def test_a_cell_is_bounded_where_it_can_be(
-    bars: tuple[Dataset, Dataset], cell: Any, pre: float | None, has_c: bool
+    bars: tuple[Dataset, Dataset], cell: Any, pre: float | None, *, has_c: bool
 ) -> None:
     bounds, _, _ = bounds_of(bars, cell=cell)
     assert bounds.pre == pre

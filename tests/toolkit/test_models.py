@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import numpy as np
 import pytest
@@ -10,6 +9,9 @@ import tf_keras
 from runtime.errors import ConfigError
 from toolkit.models.build import build_model, cell_units
 from toolkit.models.config import Bounds, Cell, Input, ModelConfig, Preset
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SMALL: dict[str, Any] = {"preset": "tiny", "width": 16, "height": 12, "classes": 3, "units": 5}
 

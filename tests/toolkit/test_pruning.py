@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +14,8 @@ from toolkit.training.run_folder import Run
 from toolkit.training.session import train_run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from toolkit.training.session import TrainRequest
 
 

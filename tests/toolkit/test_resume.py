@@ -3,7 +3,6 @@ from __future__ import annotations
 import errno
 import json
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,8 @@ from toolkit.training.run_folder import Run
 from toolkit.training.session import train_run
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from toolkit.training.session import TrainRequest
 
 
@@ -101,7 +102,10 @@ def test_a_full_disk_leaves_the_checkpoint_before(
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
-    arrays = {"weights": [np.arange(i, dtype=np.float32) for i in range(12)], "best": [np.ones((2, 2))]}
+    arrays: dict[str, list[Any]] = {
+        "weights": [np.arange(i, dtype=np.float32) for i in range(12)],
+        "best": [np.ones((2, 2))],
+    }
     Checkpoint(meta={"epoch": 3}, arrays=arrays).save(tmp_path / "a" / "b.npz")
     loaded = Checkpoint.load(tmp_path / "a" / "b.npz")
     assert loaded.meta == {"epoch": 3}

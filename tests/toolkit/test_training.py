@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +20,11 @@ from toolkit.training.batches import ClipBatches, padded
 from toolkit.training.loop import Loop
 from toolkit.training.network import Network
 from toolkit.training.schedule import TrainConfig
+from toolkit.training.warping import WarpConfig, warped
 from toolkit.training.weighting import risen, risen_after
 from toolkit.training.windows import WindowBatches, WindowConfig
 
 if TYPE_CHECKING:
-    import numpy.typing as npt
-
     from toolkit.training.batches import Batch
     from toolkit.training.session import TrainRequest
 
@@ -40,10 +40,6 @@ def small(**more: Any) -> ModelConfig:
 
 def same(one: Batch, other: Batch) -> bool:
     return all(np.array_equal(getattr(one, name), getattr(other, name)) for name in one.__dataclass_fields__)
-
-
-def noise(frames: npt.NDArray[np.uint8], rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    return rng.integers(256, size=frames.shape, dtype=np.uint8)
 
 
 def recording(length: int = 60) -> LabelledStream:
@@ -63,15 +59,19 @@ def test_a_batch_is_the_same_whenever_it_is_made(bars: tuple[Dataset, Dataset]) 
     clips = bars[0].clips
     windows = WindowConfig(frames=20)
     for make in (
-        lambda: ClipBatches(clips=clips, batch_size=5, seed=1, shuffled=True, change=noise),
-        lambda: WindowBatches(clips=clips, streams=[recording()], batch_size=5, seed=1, config=windows, change=noise),
+        lambda: ClipBatches(clips=clips, batch_size=5, seed=1, shuffled=True, warp=WarpConfig()),
+        lambda: WindowBatches(
+            clips=clips, streams=[recording()], batch_size=5, seed=1, config=windows, warp=WarpConfig()
+        ),
     ):
         assert same(make().batch(2, 1), make().batch(2, 1))
         assert not same(make().batch(2, 1), make().batch(3, 1))
 
 
 def test_padding_repeats_the_last_frame_and_weighs_nothing() -> None:
-    rows = [(np.full((length, 2, 2, 1), length, np.uint8), 1, np.arange(length, dtype=np.int32)) for length in (2, 4)]
+    rows = [
+        (np.full((length, 2, 2, 1), length, np.uint8), 1, np.arange(length, dtype=np.int32), None) for length in (2, 4)
+    ]
     batch = padded(rows, rise_frames=2)
     np.testing.assert_array_equal(batch.weights, [[0.5, 1, 0, 0], [0.5, 1, 1, 1]])
     assert (batch.frames[0] == 2).all()
@@ -91,14 +91,15 @@ def test_weights_rise_anew_after_a_border() -> None:
 
 
 def test_a_window_of_clips_is_whole_clips_after_the_first(bars: tuple[Dataset, Dataset]) -> None:
-    batches = WindowBatches(clips=bars[0].clips, batch_size=4, seed=0, config=WindowConfig(frames=40, rise_frames=1))
+    whole = WindowConfig(frames=40, shortest=1, speed=0, rise_frames=1)
+    batches = WindowBatches(clips=bars[0].clips, batch_size=4, seed=0, config=whole)
     batch = batches.batch(0, 0)
     known = {clip.frames.tobytes(): clip.label for clip in bars[0].clips}
     for row in range(4):
         # A frame that is no continuation is a bar that moved by more than one column.
         columns = batch.frames[row, :, 0, :, 0].argmax(-1)
         joins = np.flatnonzero(np.isin((np.diff(columns) + 1) % 16, (0, 2), invert=True)) + 1
-        for first, last in zip(joins[:-1], joins[1:], strict=True):
+        for first, last in itertools.pairwise(joins):
             if (part := batch.frames[row, first:last].tobytes()) in known:
                 assert (batch.labels[row, first:last] == known[part]).all()
     assert batch.still.any()
@@ -112,6 +113,61 @@ def test_a_window_of_a_recording_has_its_labels_and_no_weight_where_there_is_non
     places = batch.frames[:, :, 0, 0, 0].astype(int)
     np.testing.assert_array_equal(np.where(batch.weights > 0, batch.labels, NO_LABEL), stream.labels[places])
     assert not batch.still.any()
+
+
+def test_a_part_of_a_clip_is_long_enough_and_within_it(bars: tuple[Dataset, Dataset]) -> None:
+    config = WindowConfig(shortest=0.5, speed=0.5)
+    batches = WindowBatches(clips=bars[0].clips, batch_size=1, seed=0, config=config)
+    for seed in range(200):
+        places = batches._part(20, np.random.default_rng(seed))
+        assert 0 <= places[0] <= places[-1] < 20
+        assert len(places) >= 10 or places[-1] - places[0] >= 9
+        assert (np.diff(places) >= 0).all()
+
+
+@given(st.integers(0, 1000), st.integers(1, 9))
+def test_a_warp_without_limits_changes_nothing(seed: int, frames: int) -> None:
+    still: dict[str, Any] = dict.fromkeys(("rotation_deg", "zoom", "aspect", "shear", "shift", "drift", "gain"), 0.0)
+    change = WarpConfig(**still).draw(np.random.default_rng(seed), frames, 8, 6)
+    np.testing.assert_allclose(change, [[1, 0, 0, 0, 1, 0, 0, 0, 1]] * frames, atol=1e-6)
+
+
+def test_a_warp_is_the_same_for_all_frames_but_for_its_drift() -> None:
+    change = WarpConfig(drift=0).draw(np.random.default_rng(1), 5, 8, 6)
+    assert (change == change[0]).all()
+    assert not np.allclose(change[0], WarpConfig(drift=0).draw(np.random.default_rng(2), 5, 8, 6)[0])
+
+
+def test_a_warped_picture_is_moved_and_gained_and_clipped() -> None:
+    pictures = np.zeros((1, 1, 3, 4, 1), np.float32)
+    pictures[0, 0, 1, 1] = 0.6
+    moved_right = np.array([[[1, 0, -1, 0, 1, 0, 0, 0, 2]]], np.float32)
+    changed = warped(tf.constant(pictures), tf.constant(moved_right), 1.0).numpy()
+    assert changed[0, 0, 1, 2, 0] == 1
+    assert changed.sum() == 1
+
+
+def test_warps_reach_what_the_encoder_sees(bars: tuple[Dataset, Dataset]) -> None:
+    network = network_of(small(input="difference"))
+    batch = ClipBatches(clips=bars[0].clips, batch_size=4, seed=0, warp=WarpConfig()).batch(0, 0)
+    plain = network.seen(batch.frames, batch.still, batch.order).numpy()
+    seen = network.seen(batch.frames, batch.still, batch.order, batch.warps).numpy()
+    assert not np.allclose(plain, seen)
+    assert (seen[:, 0] == 0).all()
+
+
+def test_the_weights_kept_are_a_running_mean(bars: tuple[Dataset, Dataset]) -> None:
+    config = TrainConfig(epochs=1, averaging=0.99, learning_rate=0.01)
+    batches = ClipBatches(clips=bars[0].clips, batch_size=24, seed=0)
+    kernels = []
+    for averaging in (0.99, 0.0):
+        network = network_of(small())
+        before = network.model.get_layer("logits").kernel.numpy()
+        Loop(network, batches, (), replace(config, averaging=averaging)).run()
+        kernels.append(network.model.get_layer("logits").kernel.numpy())
+    mean, last = kernels
+    # One step: the mean remembers a tenth of the weights before it.
+    np.testing.assert_allclose(mean, 0.1 * before + 0.9 * last, atol=1e-6)
 
 
 def test_some_windows_start_from_a_state_of_the_batch_before(bars: tuple[Dataset, Dataset]) -> None:
@@ -181,8 +237,8 @@ def test_the_loop_learns_which_way_a_bar_travels(bars: tuple[Dataset, Dataset]) 
 def test_training_stops_where_nothing_gets_better_and_keeps_the_best(bars: tuple[Dataset, Dataset]) -> None:
     network = network_of(small())
     batches = ClipBatches(clips=bars[0].clips, batch_size=24, seed=0)
-    # Weights that hardly move and a batch normalisation that does: the loss held out stands still or grows.
-    config = TrainConfig(epochs=30, learning_rate=0.5, patience=2, warm_up=0)
+    # So large a rate that the loss held out soon grows.
+    config = TrainConfig(epochs=30, learning_rate=0.5, patience=2, warm_up=0, averaging=0)
     fitted = Loop(network, batches, bars[1].clips, config).run()
     losses = [row.val_loss for row in fitted.history if row.val_loss is not None]
     assert fitted.kept == "best"

@@ -36,7 +36,10 @@ def command(
     from toolkit.cli.tensorflow import load_tensorflow
 
     load_tensorflow()
+    from toolkit.cli.tensorflow import load_tensorflow
     from toolkit.cli.watching import Teller
+
+    load_tensorflow()
     from toolkit.compression.pruning import PruneConfig, prune_run
     from toolkit.training.run_folder import Run
 

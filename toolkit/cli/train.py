@@ -58,7 +58,9 @@ _POSITIVE = click.IntRange(min=1)
     "cell), or on each clip from its beginning.",
 )
 @click.option("--window", type=click.IntRange(min=2), default=64, show_default=True, help="Frames of a window.")
-@click.option("--augment/--no-augment", default=None, help="Warp each clip a little; digits are left alone.")
+@click.option(
+    "--augment/--no-augment", default=None, help="Warp each clip, and change its speed; digits are left alone."
+)
 @click.option("--mirror", is_flag=True, help="Also mirror half of the clips: only where no class has a direction.")
 @click.option("--group-by", metavar="REGEX", help="Searched in each clip's file name; what it matches is the group.")
 @click.option(
@@ -80,7 +82,10 @@ def command(*, out: Path, resume: bool, force: bool, as_json: bool, **options: A
     from toolkit.cli.tensorflow import load_tensorflow
 
     load_tensorflow()
+    from toolkit.cli.tensorflow import load_tensorflow
     from toolkit.cli.watching import Teller
+
+    load_tensorflow()
     from toolkit.training.session import check_folder, train_run
 
     check_folder(out, resume=resume, force=force)
@@ -125,7 +130,6 @@ def _request(
     validation: float,
     **options: Any,
 ) -> TrainRequest:
-    from toolkit.data.augment import AugmentConfig
     from toolkit.data.dataset import DataConfig
     from toolkit.data.digits import DIGITS
     from toolkit.models.config import ModelConfig
@@ -134,6 +138,7 @@ def _request(
     from toolkit.training.run_folder import DataRequest
     from toolkit.training.schedule import TrainConfig
     from toolkit.training.session import TrainRequest
+    from toolkit.training.warping import WarpConfig
     from toolkit.training.windows import WindowConfig
 
     defaults = DEFAULTS[preset]
@@ -161,27 +166,27 @@ def _request(
         min_frames=1 if cell == "none" else 4,
     )
     train = TrainConfig(
-        epochs=options["epochs"] or 1,
+        epochs=options["epochs"] or 1,  # see `steps` below
         batch_size=options["batch"] or defaults.batch,
         learning_rate=options["learning_rate"] or defaults.learning_rate,
         optimizer=options["optimizer"],
         patience=options["patience"],
         seed=seed,
     )
-    augment, stateful = options["augment"], options["stateful"]
+    stateful, augment = options["stateful"], options["augment"]
+    if augment is None:
+        # A digit that leaves on one side comes back on the other: no warp keeps that.
+        augment = not only_digits
     return TrainRequest(
         name=options["name"] or out.resolve().name,
         data=DataRequest(sources=sources, config=data, seed=seed, guard=guard, validation=validation),
         model=model,
         train=train,
         stateful=cell != "none" if stateful is None else stateful,
-        window=WindowConfig(frames=options["window"]),
-        # A digit that leaves on one side comes back on the other: no warp keeps that.
-        augment=AugmentConfig(mirror=options["mirror"])
-        if (augment if augment is not None else not only_digits)
-        else None,
+        window=WindowConfig(frames=options["window"], speed=0.25 if augment else 0.0),
+        warp=WarpConfig(mirror=options["mirror"]) if augment else None,
         bounding=BoundingConfig() if options["bound"] else None,
-        steps=None if options["epochs"] else defaults.steps,
+        steps=None if options["epochs"] else (defaults.digits_steps if only_digits else defaults.steps),
         baseline_share=0.5 if options["baselines"] else 0.0,
         weights=options["weights"],
     )

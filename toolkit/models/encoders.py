@@ -19,6 +19,10 @@ MOBILENET_ALPHA = 0.35
 """Width of MobileNetV2: the smallest with published weights."""
 
 
+_MOMENTUM = 0.95
+"""Of batch normalisation: a short training sees few batches, and the usual .99 would lag behind the weights."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Convolution:
     """One block: convolution, perhaps batch normalisation, activation, perhaps pooling by 2."""
@@ -39,7 +43,7 @@ class Plan:
         convolutions: see `Convolution`.
         ending: how maps become features: all of them (`flatten`), or the mean over rows beside the mean over columns
             (`profiles`), which keeps where something is at a small part of the weights.
-        features: a dense layer after that, or None.
+        features: a dense layer after that, with batch normalisation, or None.
         units: of the cell, where the user names none.
         head: a dense layer between cell and classes, or None.
     """
@@ -57,8 +61,8 @@ PLANS = {
             Convolution(filters=8, kernel=5, stride=2, norm=True),
             Convolution(filters=16, stride=2, norm=True),
         ),
-        features=48,
-        units=48,
+        features=64,
+        units=64,
     ),
     "small": Plan(
         convolutions=(
@@ -133,8 +137,7 @@ def _convolve(maps: Any, block: Convolution, number: int, config: ModelConfig) -
         block.filters, block.kernel, strides=block.stride, padding=block.padding, use_bias=not block.norm, name=name
     )(maps)
     if block.norm:
-        # A short training sees few batches: the usual momentum of .99 would lag behind the weights.
-        maps = layers.BatchNormalization(momentum=0.9, name=f"{name}_norm")(maps)
+        maps = layers.BatchNormalization(momentum=_MOMENTUM, name=f"{name}_norm")(maps)
     maps = activation(config.activation, f"{name}_activation")(maps)
     if block.pool:
         if min(maps.shape[1:3]) < 2:
@@ -154,7 +157,8 @@ def _finish(maps: Any, plan: Plan, config: ModelConfig) -> Any:
         features = layers.Concatenate(name="profiles")([rows, columns])
     if plan.features is None:
         return features
-    features = layers.Dense(plan.features, name="features")(features)
+    features = layers.Dense(plan.features, use_bias=False, name="features")(features)
+    features = layers.BatchNormalization(momentum=_MOMENTUM, name="features_norm")(features)
     return activation(config.activation, "features_activation")(features)
 
 

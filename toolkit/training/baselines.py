@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from toolkit.data.dataset import Clip
     from toolkit.models.config import ModelConfig
-    from toolkit.training.batches import Change
     from toolkit.training.loop import Watcher
     from toolkit.training.schedule import TrainConfig
+    from toolkit.training.warping import WarpConfig
 
 _SHUFFLING_SEED = 1
 
@@ -51,7 +51,7 @@ class Baselines:
         train: how it was trained; `epochs` are the baselines' own.
         clips: what it was trained on.
         held: clips held out.
-        change: see `toolkit.training.batches`.
+        warp: see `WarpConfig`.
         rise_frames: see `ClipBatches`.
         weights: see `build_model`.
         checkpoint: the file of a phase, by its name; None for no checkpoints.
@@ -61,7 +61,7 @@ class Baselines:
     train: TrainConfig
     clips: Sequence[Clip]
     held: Sequence[Clip]
-    change: Change | None = None
+    warp: WarpConfig | None = None
     rise_frames: int = 1
     weights: Path | None = None
     checkpoint: Callable[[str], Path] | None = None
@@ -108,7 +108,7 @@ class Baselines:
             rise_frames=self.rise_frames,
             frames=frames,
             shuffled=shuffled,
-            change=self.change,
+            warp=self.warp,
         )
         path = None if self.checkpoint is None else self.checkpoint(phase)
         fitted = Loop(network, batches, (), self.train, phase=phase, checkpoint=path, watcher=watcher).run()

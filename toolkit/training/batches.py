@@ -12,14 +12,15 @@ from runtime.errors import ConfigError
 from toolkit.training.weighting import risen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     import numpy.typing as npt
 
     from toolkit.data.dataset import Clip
+    from toolkit.training.warping import WarpConfig
 
-    Change: TypeAlias = Callable[[npt.NDArray[np.uint8], np.random.Generator], npt.NDArray[np.uint8]]
-    """One draw of an augmentation for all frames of a clip: uint8 [t, h, w, c] to the same shape."""
+    Row: TypeAlias = tuple[npt.NDArray[np.uint8], int, npt.NDArray[np.int32], npt.NDArray[np.float32] | None]
+    """Frames, label, order and warps of a clip; see `Batch`."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,6 +33,7 @@ class Batch:
         weights: float32 [batch, time], of each frame in the loss.
         still: bool [batch, time]; where true, input `difference` is 0, as if the frame were a stream's first.
         order: int32 [batch, time], the order in which the cell meets the frames.
+        warps: float32 [batch, time, 9], see `WarpConfig.draw`; None where nothing is warped.
         start: int32 [batch]: the row of the batch before whose last state this row starts from; -1 for the initial.
     """
 
@@ -41,6 +43,7 @@ class Batch:
     still: npt.NDArray[np.bool_]
     order: npt.NDArray[np.int32]
     start: npt.NDArray[np.int32]
+    warps: npt.NDArray[np.float32] | None = None
 
 
 class Batches(Protocol):
@@ -65,7 +68,7 @@ class ClipBatches:
         longest: of a longer clip, so many frames are cut out at a drawn place.
         frames: so many frames of each clip are cut out at a drawn place; None for all of it.
         shuffled: whether the cell meets the frames in drawn order.
-        change: see `Change`; None changes nothing.
+        warp: see `WarpConfig`; None changes nothing.
     """
 
     clips: Sequence[Clip]
@@ -75,7 +78,7 @@ class ClipBatches:
     longest: int = 128
     frames: int | None = None
     shuffled: bool = False
-    change: Change | None = None
+    warp: WarpConfig | None = None
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or not self.clips:
@@ -93,19 +96,18 @@ class ClipBatches:
         rows = [self._row(self.clips[i], np.random.default_rng((self.seed, epoch, int(i)))) for i in chosen]
         return padded(rows, rise_frames=self.rise_frames, last_only=self.frames is not None)
 
-    def _row(self, clip: Clip, rng: np.random.Generator) -> tuple[npt.NDArray[np.uint8], int, npt.NDArray[np.int32]]:
+    def _row(self, clip: Clip, rng: np.random.Generator) -> Row:
         frames = clip.frames
         wanted = min(len(frames), self.frames if self.frames is not None else self.longest)
         first = int(rng.integers(len(frames) - wanted + 1))
         frames = np.asarray(frames[first : first + wanted])
-        if self.change is not None:
-            frames = self.change(frames, rng)
+        warps = None if self.warp is None else self.warp.draw(rng, wanted, frames.shape[2], frames.shape[1])
         order = rng.permutation(wanted) if self.shuffled else np.arange(wanted)
-        return frames, clip.label, order.astype(np.int32)
+        return frames, clip.label, order.astype(np.int32), warps
 
 
 def padded(
-    rows: Sequence[tuple[npt.NDArray[np.uint8], int, npt.NDArray[np.int32]]],
+    rows: Sequence[Row],
     *,
     rise_frames: int = 1,
     last_only: bool = False,
@@ -113,21 +115,25 @@ def padded(
     """Make one batch of clips of several lengths: the last frame is repeated, with weight 0.
 
     Args:
-        rows: frames, label and order of each clip.
+        rows: at least one.
         rise_frames: see `ClipBatches`.
         last_only: only each clip's last frame counts.
     """
-    count, longest = len(rows), max(len(frames) for frames, _, _ in rows)
+    count, longest = len(rows), max(len(row[0]) for row in rows)
     weights = np.zeros((count, longest), np.float32)
     labels = np.zeros((count, longest), np.int32)
     order = np.tile(np.arange(longest, dtype=np.int32), (count, 1))
     pixels = np.empty((count, longest, *rows[0][0].shape[1:]), np.uint8)
-    for i, (frames, label, places) in enumerate(rows):
+    warps = None if rows[0][3] is None else np.zeros((count, longest, 9), np.float32)
+    for i, (frames, label, places, changes) in enumerate(rows):
         length = len(frames)
         pixels[i, :length] = frames
         pixels[i, length:] = frames[-1]
         labels[i] = label
         order[i, :length] = places
+        if warps is not None and changes is not None:
+            warps[i, :length] = changes
+            warps[i, length:] = changes[-1]
         if last_only:
             weights[i, length - 1] = 1
         else:
@@ -139,4 +145,5 @@ def padded(
         still=np.zeros((count, longest), np.bool_),
         order=order,
         start=np.full(count, -1, np.int32),
+        warps=warps,
     )

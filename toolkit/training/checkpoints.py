@@ -27,7 +27,7 @@ class Checkpoint:
 
     Attributes:
         meta: JSON types: epoch, step and the history so far.
-        arrays: lists of arrays by what they are: `weights`, `optimizer`, `states`, `best`.
+        arrays: lists of arrays by what they are: `weights`, `optimizer`, `averages`, `states`, `best`.
     """
 
     meta: Mapping[str, Any]

@@ -119,6 +119,7 @@ class Loop:
         self._clock = clock
         self._optimizer = config.make_optimizer()
         self._optimizer.build(network.trainable)
+        self._averages = [tf.Variable(variable) for variable in network.trainable] if config.averaging else []
         self._states: list[Any] = []
         self._history: list[Row] = []
         self._best: list[Any] = []
@@ -153,6 +154,8 @@ class Loop:
         if self._config.patience and self._best:
             self._network.model.set_weights(self._best)
             kept = "best"
+        else:
+            self._exchange()
         return Fitted(history=tuple(self._history), kept=kept)
 
     def _one_step(self, batch: Batch, steps: int) -> None:
@@ -160,8 +163,12 @@ class Loop:
         rate = self._config.rate(self._epoch * steps + self._step, self._config.epochs * steps)
         self._optimizer.learning_rate = rate
         states = self._starting_states(batch, rows)
-        given = {name: getattr(batch, name) for name in ("frames", "labels", "weights", "still", "order")}
-        loss, right, weight, self._states = self._train(given, states)
+        names = ("frames", "labels", "weights", "still", "order", "warps")
+        given = {name: value for name in names if (value := getattr(batch, name)) is not None}
+        done = self._epoch * steps + self._step
+        # The usual start of a running mean: (1 + n) / (10 + n) until that is more than the constant.
+        remember = min(self._config.averaging, (1 + done) / (10 + done))
+        loss, right, weight, self._states = self._train(given, states, tf.constant(remember, tf.float32))
         weighed = float(weight)
         self._sums = [self._sums[0] + float(loss) * weighed, self._sums[1] + float(right), self._sums[2] + weighed]
         if not np.isfinite(self._sums[0]):
@@ -186,21 +193,33 @@ class Loop:
             for before, nothing in zip(self._states, zero, strict=True)
         ]
 
-    def _train_step(self, batch: dict[str, Any], states: list[Any]) -> tuple[Any, Any, Any, list[Any]]:
+    def _train_step(self, batch: dict[str, Any], states: list[Any], remember: Any) -> tuple[Any, Any, Any, list[Any]]:
         variables, labels, weights = self._network.trainable, batch["labels"], batch["weights"]
         with tf.GradientTape() as tape:
             logits, states = self._network.logits(
-                batch["frames"], batch["still"], batch["order"], states, training=True
+                batch["frames"], batch["still"], batch["order"], states, training=True, warps=batch.get("warps")
             )
             entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
             total = tf.reduce_sum(weights)
             loss = tf.reduce_sum(entropy * weights) / tf.maximum(total, 1e-6)
         gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), self._config.clip_norm)
         self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        if self._averages:
+            for average, variable in zip(self._averages, variables, strict=True):
+                average.assign(remember * average + (1 - remember) * variable)
         hits = tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.float32)
         return loss, tf.reduce_sum(hits * weights), total, states
 
+    def _exchange(self) -> None:
+        """Put the running means where the weights are, and the weights where the means were."""
+        if self._averages:
+            for average, variable in zip(self._averages, self._network.trainable, strict=True):
+                kept = variable.numpy()
+                variable.assign(average)
+                average.assign(kept)
+
     def _close_epoch(self) -> None:
+        self._exchange()
         answers = self._network.answers(self._held) if self._held else None
         loss, right, weight = self._sums
         row = Row(
@@ -216,6 +235,7 @@ class Loop:
         self._history.append(row)
         if self._config.patience and self._best_epoch() == len(self._history) - 1:
             self._best = self._network.model.get_weights()
+        self._exchange()
         self._epoch, self._step, self._sums = self._epoch + 1, 0, [0.0, 0.0, 0.0]
         self._watcher.epoch(row, self._history)
 
@@ -241,6 +261,7 @@ class Loop:
         arrays = {
             "weights": self._network.model.get_weights(),
             "optimizer": [variable.numpy() for variable in self._optimizer.variables],
+            "averages": [average.numpy() for average in self._averages],
             "states": [state.numpy() for state in self._states],
             "best": self._best,
         }
@@ -253,6 +274,8 @@ class Loop:
         self._network.model.set_weights(saved.arrays["weights"])
         for variable, value in zip(self._optimizer.variables, saved.arrays["optimizer"], strict=True):
             variable.assign(value)
+        for average, value in zip(self._averages, saved.arrays.get("averages", ()), strict=True):
+            average.assign(value)
         self._states = [tf.constant(state) for state in saved.arrays.get("states", ())]
         self._best = list(saved.arrays.get("best", ()))
         self._history = [Row(**row) for row in saved.meta["history"]]

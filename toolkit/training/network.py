@@ -11,6 +11,7 @@ import tf_keras
 
 from converters.layers import FrameDifference
 from toolkit.evaluation.clips import clip_answer
+from toolkit.training.warping import warped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -95,14 +96,14 @@ class Network:
         return [tf.zeros([rows, size]) for size in (sizes if isinstance(sizes, (list, tuple)) else [sizes])]
 
     def logits(
-        self, frames: Any, still: Any, order: Any, states: Sequence[Any], *, training: bool
+        self, frames: Any, still: Any, order: Any, states: Sequence[Any], *, training: bool, warps: Any = None
     ) -> tuple[Any, list[Any]]:
         """Compute what stands before the softmax; see `Batch` for the shapes.
 
         Returns:
             float32 [batch, time, classes], and the states after the last frame.
         """
-        features = self.features(frames, still, order, training=training)
+        features = self.features(frames, still, order, training=training, warps=warps)
         if self._cell is None:
             answers, states = features, []
         elif states:
@@ -113,20 +114,22 @@ class Network:
             answers = layer(answers)
         return answers, list(states)
 
-    def features(self, frames: Any, still: Any, order: Any, *, training: bool) -> Any:
+    def features(self, frames: Any, still: Any, order: Any, *, training: bool, warps: Any = None) -> Any:
         """Compute what the encoder says of each frame, in the order in which the cell meets them."""
-        seen = self.seen(frames, still, order)
+        seen = self.seen(frames, still, order, warps)
         shape = tf.shape(seen)
         folded = self.encoder(tf.reshape(seen, tf.concat([[-1], shape[2:]], 0)), training=training)
         features = tf.reshape(folded, tf.concat([shape[:2], tf.shape(folded)[1:]], 0))
         features.set_shape([None, None, *folded.shape[1:]])
         return features
 
-    def seen(self, frames: Any, still: Any, order: Any) -> Any:
+    def seen(self, frames: Any, still: Any, order: Any, warps: Any = None) -> Any:
         """Compute what the encoder sees: normalised pictures or differences, float32 of the frames' shape."""
         seen = tf.cast(frames, tf.float32) * self._scale + self._offset
         if self._difference is not None:
             seen = tf.where(still[:, :, None, None, None], 0.0, self._difference(seen))
+        if warps is not None:
+            seen = warped(seen - self._offset, warps, 255 * self._scale) + self._offset
         return tf.gather(seen, order, batch_dims=1)
 
     def cell_outputs(self, features: Any) -> tuple[Any, list[Any]]:

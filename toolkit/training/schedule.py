@@ -20,6 +20,8 @@ class TrainConfig:
         batch_size: clips or windows in a step.
         learning_rate: at its highest.
         optimizer: see `Optimizer`.
+        averaging: the weights that are kept are a running mean over the steps, in which the mean before weighs this; 0
+            keeps them as they are. Early on it weighs less, so that the first weights are soon forgotten.
         clip_norm: the gradient's norm over all weights is cut to this.
         warm_up: fraction of the steps in which the rate rises; then it falls along half a cosine, to 0.01 of itself.
         patience: epochs without a lower validation loss after which training ends, the best weights kept; 0 for none:
@@ -32,8 +34,9 @@ class TrainConfig:
     batch_size: int = 16
     learning_rate: float = 0.004
     optimizer: Optimizer = "adam"
+    averaging: float = 0.99
     clip_norm: float = 1.0
-    warm_up: float = 0.05
+    warm_up: float = 0.03
     patience: int = 0
     seed: int = 0
 
@@ -45,6 +48,7 @@ class TrainConfig:
                 ("batch_size", "at least 1", self.batch_size >= 1),
                 ("learning_rate", "above 0", 0 < self.learning_rate < math.inf),
                 ("clip_norm", "above 0", 0 < self.clip_norm < math.inf),
+                ("averaging", "0 or more, and below 1", 0 <= self.averaging < 1),
                 ("warm_up", "0 to 1", 0 <= self.warm_up <= 1),
                 ("patience", "at least 0", self.patience >= 0),
                 ("seed", "at least 0", self.seed >= 0),

@@ -24,17 +24,17 @@ from toolkit.training.history import write_table
 from toolkit.training.loop import Loop, Silent
 from toolkit.training.network import Network
 from toolkit.training.run_folder import MODEL_FILE, RUN_FILE, Run
+from toolkit.training.warping import WarpConfig
 from toolkit.training.windows import WindowBatches, WindowConfig
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from toolkit.data.augment import AugmentConfig
     from toolkit.data.dataset import Dataset
     from toolkit.models.config import ModelConfig
     from toolkit.training.baselines import Baseline
-    from toolkit.training.batches import Batches, Change
+    from toolkit.training.batches import Batches
     from toolkit.training.bounding import BoundingConfig
     from toolkit.training.loop import Row, Watcher
     from toolkit.training.run_folder import DataRequest
@@ -56,7 +56,7 @@ class TrainRequest:
         train: see `TrainConfig`.
         stateful: whether to train on windows (see `WindowConfig`) in place of whole clips.
         window: see `WindowConfig`.
-        augment: see `AugmentConfig`; None changes nothing.
+        warp: see `WarpConfig`; None changes nothing.
         bounding: see `BoundingConfig`; None leaves the phase out.
         steps: where not None, `train.epochs` is made so many that they have about these steps.
         baseline_share: epochs of each baseline, as a fraction of the model's; 0 leaves them out.
@@ -69,7 +69,7 @@ class TrainRequest:
     train: TrainConfig
     stateful: bool
     window: WindowConfig
-    augment: AugmentConfig | None = None
+    warp: WarpConfig | None = None
     bounding: BoundingConfig | None = None
     steps: int | None = None
     baseline_share: float = 0.5
@@ -149,7 +149,7 @@ def make_batches(training: Mapping[str, Any], data: Dataset) -> Batches:
         training: of `Run.training`, or of `TrainRequest.to_plain`.
         data: the training part.
     """
-    change = None if training["augment"] is None else _change(training["augment"])
+    warp = None if training["warp"] is None else WarpConfig(**training["warp"])
     train, window = training["train"], WindowConfig(**training["window"])
     if training["stateful"]:
         return WindowBatches(
@@ -158,9 +158,9 @@ def make_batches(training: Mapping[str, Any], data: Dataset) -> Batches:
             batch_size=train["batch_size"],
             seed=train["seed"],
             config=window,
-            change=change,
+            warp=warp,
         )
-    return ClipBatches(clips=data.clips, batch_size=train["batch_size"], seed=train["seed"], change=change)
+    return ClipBatches(clips=data.clips, batch_size=train["batch_size"], seed=train["seed"], warp=warp)
 
 
 class _Session:
@@ -255,7 +255,7 @@ class _Session:
             ),
             clips=data.clips,
             held=self._held.clips,
-            change=None if request.augment is None else _change(asdict(request.augment)),
+            warp=request.warp,
             rise_frames=request.window.rise_frames if request.stateful else 1,
             weights=request.weights,
             checkpoint=self._checkpoint,
@@ -303,12 +303,6 @@ def _seconds(rows: Sequence[Row]) -> float:
 
 def _share(epochs: int, share: float) -> int:
     return max(1, round(epochs * share))
-
-
-def _change(augment: Mapping[str, Any]) -> Change:
-    from toolkit.data.augment import Augmentation, AugmentConfig
-
-    return Augmentation(config=AugmentConfig(**augment))
 
 
 def _absolute(sources: Sequence[str]) -> tuple[str, ...]:
