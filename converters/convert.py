@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from converters.stream import FrameStream
     from runtime.spec import Precision
 
-PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "dynamic", "int8")
+PRECISIONS: tuple[Precision, ...] = ("float32", "float16", "dynamic", "int8", "mixed")
+
+CALIBRATED: tuple[Precision, ...] = ("int8", "mixed")
+"""Those whose ranges come from a roll-out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +99,7 @@ def convert(
         step_model: its step form.
         path: the artifact's; its folder must exist.
         config: see `ConversionConfig`.
-        calibration: the stream that int8 ranges come from; needed for int8 alone.
+        calibration: the stream that integer ranges come from; needed for `CALIBRATED` alone.
         fidelity: the stream that the gate is measured on.
         progress: told the stage, and how many of how many frames it has done.
 
@@ -110,7 +113,7 @@ def convert(
     _check_shape(step_model, config)
     parity = measure_parity(model, step_model)
     parity.check()
-    calibrated = _calibrate(step_model, config, calibration, progress) if config.precision == "int8" else None
+    calibrated = _calibrate(step_model, config, calibration, progress) if config.precision in CALIBRATED else None
     ranges = None if calibrated is None else calibrated.ranges
     network = network_of(step_model, config.precision, ranges=ranges, plain=config.plain)
     spec = _spec(step_model, config, network, calibrated, ParitySpec(frames=parity.frames, max_error=parity.max_error))
@@ -158,7 +161,9 @@ def _calibrate(
     progress: Callable[[str, int, int], None],
 ) -> Calibration:
     if stream is None:
-        raise CalibrationError("int8 needs frames to calibrate on. Give them with --calibrate.")
+        raise CalibrationError(
+            f"{config.precision} needs frames to calibrate on. Give them with --calibrate, or take --precision dynamic."
+        )
     total = config.calibration_frames
     return calibrate(
         step_model,
@@ -176,21 +181,26 @@ def network_of(
 
     Args:
         step_model: what to convert.
-        precision: of the network.
-        ranges: of its taps, for int8.
+        precision: of the network. `mixed` is int8 where there are feature maps, dynamic range in dense layers and
+            cells, and float states.
+        ranges: of its taps, for int8 and mixed.
         plain: no graph rewrites.
 
     Raises:
         ConversionError: where the converter fails.
     """
-    # dynamic_range makes a dynamic network of a float one.
-    recipe: Any = "float32" if precision == "dynamic" and not plain else precision
+    recipe: Any = precision
+    if precision == "mixed":
+        recipe = "int8"
+        ranges = {tap.name: ranges[tap.name] for tap in step_model.taps if tap.maps} if ranges else None
+    elif precision == "dynamic" and not plain:
+        recipe = "float32"
     with tempfile.TemporaryDirectory(prefix="framestep-") as folder:
         step_model.save(Path(folder), ranges=ranges)
         network = convert_saved_model(Path(folder), recipe)
     if plain:
         return network
-    return rewrite(dynamic_range(network) if precision == "dynamic" else network)
+    return rewrite(dynamic_range(network) if precision in ("dynamic", "mixed") else network)
 
 
 def _spec(

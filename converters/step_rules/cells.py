@@ -67,7 +67,11 @@ def step_cell(call: Call, name: str, cell: Any, x: Any) -> CellStep:
             f"its cell is a {kind}, which framestep does not know",
             f"Use one of {', '.join(sorted(CELL_RULES))}.",
         )
-    return CELL_RULES[kind](call, name, cell, x)
+    outside, call.scope.inside_cell = call.scope.inside_cell, True
+    try:
+        return CELL_RULES[kind](call, name, cell, x)
+    finally:
+        call.scope.inside_cell = outside
 
 
 def _bound(cell: Any, which: str) -> Range | None:

@@ -49,11 +49,13 @@ class Tap:
 
     Attributes:
         name: path of the layer and what stands there; a state's tap has the state's name.
+        maps: pictures or feature maps, [1, height, width, channels], outside of any cell.
         bound: where the model itself clips.
         fixed: the range that follows from the formula, as of a sigmoid.
     """
 
     name: str
+    maps: bool = False
     bound: Range | None = None
     fixed: Range | None = None
 
@@ -211,6 +213,7 @@ class Scope:
         self.taps: dict[str, Tap] = {}
         self.extremes: dict[str, tuple[Any, Any]] = {}
         self.notes: list[str] = []
+        self.inside_cell = False
 
     def state(self, wanted: str, shape: tuple[int, ...]) -> tuple[str, Any]:
         """Declare a state; return its name, made fit for an input, and its value before this frame."""
@@ -235,7 +238,8 @@ class Scope:
             bound_known, fixed_known = known.bound or bound, known.fixed or fixed
         else:
             bound_known, fixed_known = bound, fixed
-        self.taps[name] = Tap(name=name, bound=bound_known, fixed=fixed_known)
+        maps = len(x.shape) == 4 and not self.inside_cell
+        self.taps[name] = Tap(name=name, maps=maps, bound=bound_known, fixed=fixed_known)
         if name in self._ranges:
             # Fake quantisation saturates, so a bound costs no operator of its own.
             return tf.quantization.fake_quant_with_min_max_args(x, *self._ranges[name])

@@ -1,4 +1,4 @@
-"""Every preset's step is one partition of the delegate, in float, with dynamic range and in int8."""
+"""Every preset's step is one partition of the delegate, in float, with dynamic range, in int8 and mixed."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from converters import tflite
 from converters.calibration import calibrate
-from converters.convert import network_of
+from converters.convert import CALIBRATED, network_of
 from converters.step_model import build_step_model
 from runtime.artifact import check_network
 from runtime.flatbuffer import read_network
@@ -60,10 +60,10 @@ def _converter_in_this_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setattr("converters.convert.convert_saved_model", convert_here)
 
 
-@pytest.mark.parametrize("precision", ["float32", "dynamic", "int8"])
+@pytest.mark.parametrize("precision", ["float32", "dynamic", "int8", "mixed"])
 def test_a_preset_is_one_partition(preset: tuple[StepModel, DigitsStream], precision: Any) -> None:
     step_model, stream = preset
-    ranges = calibrate(step_model, stream, reset=ResetSpec(), frames=60).ranges if precision == "int8" else None
+    ranges = calibrate(step_model, stream, reset=ResetSpec(), frames=60).ranges if precision in CALIBRATED else None
     network = network_of(step_model, precision, ranges=ranges)
     told = read_network(network)
     check_network(told)  # no WHILE, no variables, no Flex

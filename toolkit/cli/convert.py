@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @click.option(
     "--precision",
     required=True,
-    type=click.Choice(["float32", "float16", "dynamic", "int8"]),
+    type=click.Choice(["float32", "float16", "dynamic", "int8", "mixed"]),
     help="Of the network; which is fastest depends on the board.",
 )
 @click.option(
@@ -71,8 +71,8 @@ def command(
     from converters.fidelity import Gate
     from toolkit.conversion import ConversionRequest
 
-    if not source.is_dir() and precision == "int8" and not calibrate:
-        raise click.UsageError("int8 of a model that is not a run needs --calibrate DATA.")
+    if not source.is_dir() and precision in ("int8", "mixed") and not calibrate:
+        raise click.UsageError(f"{precision} of a model that is not a run needs --calibrate DATA.")
     request = ConversionRequest(
         precision=precision,
         gate=Gate(min_agreement=min_agreement, max_accuracy_drop=max_accuracy_drop),
