@@ -20,7 +20,7 @@ PARITY_TOLERANCE = 1e-5
 
 PARITY_FRAMES = 30
 
-_PREFIXES = 10
+_PREFIXES = 6
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,8 +44,22 @@ def refusal(path: Path, *, trust: bool = False) -> str:
     return str(error.value)
 
 
-@pytest.fixture
-def model(family: Any) -> Any:
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Each family's model in each format, as bytes, made once."""
+    contents: dict[tuple[str, str], bytes] = {}
+
+    def get(family: Any, path: Path) -> Path:
+        key = (family.name, path.suffix)
+        if key not in contents:
+            contents[key] = saved(made(family), tmp_path_factory.mktemp("made") / f"model{path.suffix}").read_bytes()
+        path.write_bytes(contents[key])
+        return path
+
+    return get
+
+
+def made(family: Any) -> Any:
     layers, own = family.layers, family.own
     encoder = family.keras.Sequential(
         [
@@ -67,7 +81,8 @@ def model(family: Any) -> Any:
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])
-def test_a_model_comes_back_as_it_was_saved(model: Any, tmp_path: Path, ending: str) -> None:
+def test_a_model_comes_back_as_it_was_saved(family: Any, tmp_path: Path, ending: str) -> None:
+    model = made(family)
     again = load_model(saved(model, tmp_path / f"model.{ending}"))
     assert np.array_equal(np.asarray(model(CLIP)), np.asarray(again(CLIP)))
 
@@ -145,9 +160,9 @@ ATTACKS: dict[str, tuple[str, str, str]] = {
 
 
 @pytest.mark.parametrize("attack", ATTACKS)
-def test_what_a_configuration_may_not_name(model: Any, tmp_path: Path, attack: str) -> None:
+def test_what_a_configuration_may_not_name(family: Any, file: Any, tmp_path: Path, attack: str) -> None:
     before, after, named = ATTACKS[attack]
-    path = saved(model, tmp_path / "model.keras")
+    path = file(family, tmp_path / "model.keras")
 
     def change(text: str) -> str:
         assert before in text
@@ -163,33 +178,33 @@ def test_an_operation_that_a_call_names_is_refused(family: Any, tmp_path: Path) 
     assert "--trust" in refusal(saved(model, tmp_path / "model.keras"))
 
 
-def test_weights_alone_are_no_model(model: Any, tmp_path: Path) -> None:
+def test_weights_alone_are_no_model(family: Any, tmp_path: Path) -> None:
     path = tmp_path / "only.weights.h5"
-    model.save_weights(path)
+    made(family).save_weights(path)
     assert refusal(path) == (
         "only.weights.h5 holds weights, but no model to put them into. "
         "Save the whole model again with model.save('NAME.keras')."
     )
 
 
-def test_weights_that_do_not_fit_are_one_clear_line(model: Any, tmp_path: Path) -> None:
-    path = rewritten(saved(model, tmp_path / "model.keras"), lambda text: text.replace('"units": 3', '"units": 4'))
+def test_weights_that_do_not_fit_are_one_clear_line(family: Any, file: Any, tmp_path: Path) -> None:
+    path = rewritten(file(family, tmp_path / "model.keras"), lambda text: text.replace('"units": 3', '"units": 4'))
     message = refusal(path)
     assert message.startswith("model.keras cannot be loaded by ")
     assert "\n" not in message
 
 
-def test_a_link_out_of_the_file_is_refused(model: Any, tmp_path: Path) -> None:
-    path = saved(model, tmp_path / "model.h5")
-    with h5py.File(path, "a") as file:
-        file["model_weights"]["out"] = h5py.ExternalLink("/etc/hostname", "/")
+def test_a_link_out_of_the_file_is_refused(family: Any, file: Any, tmp_path: Path) -> None:
+    path = file(family, tmp_path / "model.h5")
+    with h5py.File(path, "a") as opened:
+        opened["model_weights"]["out"] = h5py.ExternalLink("/etc/hostname", "/")
     assert "weight 'out' is a link to another place" in refusal(path)
 
 
-def test_weights_that_claim_more_room_than_a_model_has_are_refused(model: Any, tmp_path: Path) -> None:
-    path = saved(model, tmp_path / "model.h5")
-    with h5py.File(path, "a") as file:
-        file.create_dataset("bomb", shape=(1 << 32,), dtype="f4", chunks=(1024,))
+def test_weights_that_claim_more_room_than_a_model_has_are_refused(family: Any, file: Any, tmp_path: Path) -> None:
+    path = file(family, tmp_path / "model.h5")
+    with h5py.File(path, "a") as opened:
+        opened.create_dataset("bomb", shape=(1 << 32,), dtype="f4", chunks=(1024,))
     assert "its weights claim 17" in refusal(path)
 
 
@@ -220,15 +235,15 @@ def test_another_program_s_file_is_no_model(tmp_path: Path, content: bytes) -> N
     assert "is neither a .keras nor an .h5 file" in refusal(corrupt(tmp_path / "model.keras", content))
 
 
-def test_a_name_that_says_otherwise_is_refused(model: Any, tmp_path: Path) -> None:
-    content = saved(model, tmp_path / "model.keras").read_bytes()
+def test_a_name_that_says_otherwise_is_refused(family: Any, file: Any, tmp_path: Path) -> None:
+    content = file(family, tmp_path / "model.keras").read_bytes()
     assert "is a Keras archive, but its name says '.h5'" in refusal(corrupt(tmp_path / "other.h5", content))
 
 
 @pytest.mark.parametrize("ending", ["keras", "h5"])
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.95])
-def test_half_a_file_is_one_clear_line(model: Any, tmp_path: Path, ending: str, part: float) -> None:
-    content = saved(model, tmp_path / f"whole.{ending}").read_bytes()
+def test_half_a_file_is_one_clear_line(family: Any, file: Any, tmp_path: Path, ending: str, part: float) -> None:
+    content = file(family, tmp_path / f"whole.{ending}").read_bytes()
     message = refusal(corrupt(tmp_path / f"half.{ending}", content[: int(len(content) * part)]))
     assert message.startswith(f"half.{ending} ")
     assert "\n" not in message
