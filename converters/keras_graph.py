@@ -270,11 +270,15 @@ def _flat(value: Any) -> list[Any]:
 
 
 def _triples(refs: Any) -> Iterator[tuple[str, int, int]]:
-    """Read references: Keras 3 writes a single one without a list around it."""
+    """Read references: alone, in lists, or in mappings by the names that a model's inputs and outputs were given."""
+    if isinstance(refs, dict):
+        refs = [refs[name] for name in sorted(refs)]
     if refs and isinstance(refs[0], str):
-        refs = [refs]
-    for name, call, output in refs:
+        name, call, output = refs
         yield str(name), int(call), int(output)
+        return
+    for item in refs:
+        yield from _triples(item)
 
 
 def _calls(config: Mapping[str, Any], live: Mapping[str, Any]) -> Iterator[tuple[Mapping[str, Any], int, _Call]]:

@@ -120,7 +120,10 @@ def _predict(model: Any, x: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     with warnings.catch_warnings():
         # Keras 3 warns where a model was made with its one input in a list.
         warnings.filterwarnings("ignore", message="(?s).*structure of `inputs`", category=UserWarning)
-        return np.asarray(model(np.repeat(x, batch or 1, axis=0), training=False), np.float32)[:1]
+        answer = model(np.repeat(x, batch or 1, axis=0), training=False)
+    while isinstance(answer, (list, tuple, dict)):  # one output, in the structure that the model was made with
+        answer = next(iter(answer.values() if isinstance(answer, dict) else answer))
+    return np.asarray(answer, np.float32)[:1]
 
 
 _SHORT_FLOATS = ("mixed_float16", "mixed_bfloat16", "float16", "bfloat16")

@@ -99,6 +99,15 @@ def test_a_model_made_from_the_middle_of_another(family: Any, parity: Any) -> No
     parity(keras.Model(whole.inputs, whole.get_layer("cell").output))
 
 
+@pytest.mark.parametrize("structure", [lambda x: [x], lambda x: {"one": x}])
+def test_one_input_and_one_output_may_stand_in_a_structure(family: Any, parity: Any, structure: Any) -> None:
+    layers = family.layers
+    clips = family.clips()
+    answers = layers.Dense(3, activation="softmax")(layers.GRU(3)(layers.Reshape((-1, 36))(clips)))
+    parity(family.keras.Model(clips, structure(answers)))
+    parity(family.keras.Model([clips], answers))
+
+
 def test_a_bare_operation_is_refused_by_name(family: Any, parity: Any) -> None:
     layers = family.layers
     with pytest.raises(UnsupportedLayerError, match="it is a bare operation"):

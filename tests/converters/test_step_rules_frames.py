@@ -77,6 +77,20 @@ def test_an_encoder_of(family: Any, parity: Any, kind: str) -> None:
     parity(family.sequential(layers.TimeDistributed(encoder), layers.SimpleRNN(3, return_sequences=True)))
 
 
+def test_means_over_one_axis(parity: Any) -> None:
+    import tf_keras
+
+    from converters.layers import AxisMean
+
+    layers = tf_keras.layers
+    picture = layers.Input((6, 5, 1))
+    means = [layers.Flatten()(AxisMean(axis=axis)(layers.Conv2D(2, 2)(picture))) for axis in (1, 2)]
+    encoder = tf_keras.Model(picture, layers.Concatenate()(means))
+    clips = layers.Input((None, 6, 5, 1))
+    features = layers.TimeDistributed(encoder)(clips)
+    parity(tf_keras.Model(clips, layers.SimpleRNN(3, activation="softmax")(features)))
+
+
 ACTIVATIONS = [
     "relu",
     "relu6",
