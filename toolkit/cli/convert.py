@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ import click
 from toolkit.cli.output import bytes_words, json_option, print_json, say, staged_progress
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from converters.convert import Converted
     from toolkit.conversion import ConversionRequest
 
 
@@ -19,8 +23,8 @@ if TYPE_CHECKING:
 @click.option(
     "--precision",
     required=True,
-    type=click.Choice(["float32", "float16", "dynamic", "int8", "mixed"]),
-    help="Of the network; which is fastest depends on the board.",
+    type=click.Choice(["float32", "float16", "dynamic", "int8", "mixed", "auto"]),
+    help="Of the network; which is fastest depends on the board. auto: the fastest here of those that hold the gate.",
 )
 @click.option(
     "--calibrate",
@@ -70,45 +74,59 @@ def command(
     from converters.convert import describe
     from converters.fidelity import Gate
     from toolkit.conversion import ConversionRequest
+    from toolkit.precision_choice import choose_precision
 
-    if not source.is_dir() and precision in ("int8", "mixed") and not calibrate:
+    if not source.is_dir() and precision in ("int8", "mixed", "auto") and not calibrate:
         raise click.UsageError(f"{precision} of a model that is not a run needs --calibrate DATA.")
     request = ConversionRequest(
-        precision=precision,
+        precision="float32" if precision == "auto" else precision,
         gate=Gate(min_agreement=min_agreement, max_accuracy_drop=max_accuracy_drop),
         frames=frames,
         calibrate=calibrate,
         plain=plain,
         keep=keep,
     )
-    converted = _convert(source, output, request, foreign)
-    figures: dict[str, Any] = {"path": str(converted.path), **describe(converted.path, converted.spec)}
+    table: Sequence[dict[str, Any]] = ()
+    with staged_progress() as progress:
+        convert = _converter(source, foreign, progress)
+        if precision == "auto":
+            choice = choose_precision(output, lambda each, path: convert(path, replace(request, precision=each)))
+            converted, table = choice.converted, choice.table
+        else:
+            converted = convert(output, request)
+    figures = {"path": str(converted.path), **describe(converted.path, converted.spec)}
     if as_json:
-        print_json(figures)
+        print_json({**figures, "variants": table} if table else figures)
         return
-    fidelity = figures["fidelity"]
-    say(f"Agreement with the float model {fidelity['agreement']:.4f} over {fidelity['frames']} frames.")
-    sizes = f"{bytes_words(figures['bytes'])}, {bytes_words(figures['gzip_bytes'])} after gzip"
-    click.echo(f"{converted.path}  {precision}  {sizes}")
+    for row in table:
+        say("  ".join(f"{name} {value}" for name, value in row.items() if value is not None))
+    fidelity = converted.spec.fidelity
+    if fidelity is not None:
+        say(f"Agreement with the float model {fidelity.agreement:.4f} over {fidelity.frames} frames.")
+    sizes = f"{bytes_words(int(str(figures['bytes'])))}, {bytes_words(int(str(figures['gzip_bytes'])))} after gzip"
+    click.echo(f"{converted.path}  {converted.spec.precision}  {sizes}")
 
 
-def _convert(source: Path, output: Path, request: ConversionRequest, foreign: dict[str, Any]) -> Any:
+def _converter(
+    source: Path, foreign: dict[str, Any], progress: Callable[[str, int, int], None]
+) -> Callable[[Path, ConversionRequest], Converted]:
+    """Return what converts the source, whichever it is, to a path."""
     from toolkit.conversion import ForeignModel, convert_model, convert_run, read_labels
 
-    with staged_progress() as progress:
-        if source.is_dir():
-            given = [f"--{name}" for name in ("fps", "labels", "scale", "offset") if foreign[name] is not None]
-            if given:
-                raise click.UsageError(f"{', '.join(given)} belong to a model that is not a run; {source} is a run.")
-            from toolkit.training.run_folder import Run
+    if source.is_dir():
+        given = [f"--{name}" for name in ("fps", "labels", "scale", "offset") if foreign[name] is not None]
+        if given:
+            raise click.UsageError(f"{', '.join(given)} belong to a model that is not a run; {source} is a run.")
+        from toolkit.training.run_folder import Run
 
-            return convert_run(Run.load(source), output, request, progress=progress)
-        model = ForeignModel(
-            path=source,
-            labels=None if foreign["labels"] is None else read_labels(foreign["labels"]),
-            fps=foreign["fps"] or 15.0,
-            scale=1 / 255 if foreign["scale"] is None else foreign["scale"],
-            offset=foreign["offset"] or 0.0,
-            trust=foreign["trust"],
-        )
-        return convert_model(model, output, request, progress=progress)
+        run = Run.load(source)
+        return lambda path, request: convert_run(run, path, request, progress=progress)
+    model = ForeignModel(
+        path=source,
+        labels=None if foreign["labels"] is None else read_labels(foreign["labels"]),
+        fps=foreign["fps"] or 15.0,
+        scale=1 / 255 if foreign["scale"] is None else foreign["scale"],
+        offset=foreign["offset"] or 0.0,
+        trust=foreign["trust"],
+    )
+    return lambda path, request: convert_model(model, path, request, progress=progress)
