@@ -30,7 +30,7 @@ def picture_of(call: Call) -> Any:
 
 def product(call: Call, run: Any, kernel: np.ndarray[Any, Any], bias: np.ndarray[Any, Any] | None) -> Value:
     """Return a product that a batch normalisation or a ReLU may still be fused into, tapped as the call."""
-    linear = Linear(run=run, kernel=kernel, bias=bias)
+    linear = Linear(run=run, kernel=kernel, bias=bias, rank=call.value.rank)
     return Value(call.scope, timed=call.timed, linear=linear, tap=Tap(name=call.name))
 
 

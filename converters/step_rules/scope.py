@@ -68,11 +68,13 @@ class Linear:
         run: computes it from a kernel and a bias.
         kernel: its last axes, taken together, are the channels of the output.
         bias: one a channel.
+        rank: number of axes of the answer.
     """
 
     run: Callable[[Any, Any], Any]
     kernel: np.ndarray[Any, Any]
     bias: np.ndarray[Any, Any] | None
+    rank: int
 
     def scaled(self, factor: np.ndarray[Any, Any], shift: np.ndarray[Any, Any]) -> Linear:
         """Fold `x * factor + shift`, one of each a channel, into kernel and bias."""
@@ -82,7 +84,7 @@ class Linear:
             channels *= self.kernel.shape[axis]
         kernel = self.kernel * factor.reshape(self.kernel.shape[axis:])
         bias = shift if self.bias is None else self.bias * factor + shift
-        return Linear(run=self.run, kernel=kernel.astype("float32"), bias=bias.astype("float32"))
+        return Linear(run=self.run, kernel=kernel.astype("float32"), bias=bias.astype("float32"), rank=self.rank)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,7 +179,8 @@ class Value:
     @property
     def rank(self) -> int:
         """Number of axes, the leading 1 included."""
-        return len(self.raw().shape)
+        # A product is not computed for this: it may yet be folded, and its taps would then see what nobody uses.
+        return len(self.raw().shape) if self._linear is None else self._linear.rank
 
 
 def affine(x: Any, scale: float, offset: float) -> Any:

@@ -28,41 +28,51 @@ def conv1d(call: Call) -> Value:
         call.refuse("its channels come first", "Use channels_last.")
     if size > 1 and layer.padding != "causal":
         call.refuse(f"padding={layer.padding!r} lets it see frames to come", "Use padding='causal'.")
-    window = [call.value.ready()] if size == 1 else _window(call, size, dilation)
-    kernel = array(layer.kernel)
+    now = call.value.ready()
+    past = _past(call, size, dilation) if size > 1 else None
 
     def run(weights: Any, bias: Any) -> Any:
-        if groups == 1:
-            x = window[0] if size == 1 else tf.concat(window, axis=-1)
-            return dense_product(x, weights.reshape(-1, weights.shape[-1]), bias)
-        parts = [tf.split(x, groups, axis=-1) for x in window]
-        width = weights.shape[-1] // groups
-        answers = [
-            tf.matmul(
-                tf.concat([part[number] for part in parts], axis=-1),
-                tf.constant(weights[..., number * width : (number + 1) * width].reshape(-1, width)),
-            )
-            for number in range(groups)
-        ]
-        return with_bias(tf.concat(answers, axis=-1), bias)
+        # Two products, as in a cell: the frames kept and this one have 8-bit scales of their own.
+        answer = _grouped(now, weights[-1:], bias, groups)
+        if past is None:
+            return answer
+        before = call.scope.tap(f"{call.name}/from_past", _grouped(past, weights[:-1], None, groups))
+        return call.scope.tap(f"{call.name}/from_now", answer) + before
 
-    return followed_by(call, product(call, run, kernel, bias_of(layer)), layer.activation)
+    return followed_by(call, product(call, run, array(layer.kernel), bias_of(layer)), layer.activation)
 
 
-def _window(call: Call, size: int, dilation: int) -> list[Any]:
-    """Return the frames under a causal kernel, the oldest first, and keep what later frames need.
+def _grouped(x: Any, weights: Any, bias: Any, groups: int) -> Any:
+    """Multiply frames side by side, [1, frames * features], by a kernel [frames, features / groups, filters]."""
+    frames, width = weights.shape[0], weights.shape[-1] // groups
+    if groups == 1:
+        return dense_product(x, weights.reshape(-1, weights.shape[-1]), bias)
+    parts = [tf.split(frame, groups, axis=-1) for frame in tf.split(x, frames, axis=-1)]
+    answers = [
+        tf.matmul(
+            tf.concat([part[number] for part in parts], axis=-1),
+            tf.constant(weights[..., number * width : (number + 1) * width].reshape(-1, width)),
+        )
+        for number in range(groups)
+    ]
+    return with_bias(tf.concat(answers, axis=-1), bias)
+
+
+def _past(call: Call, size: int, dilation: int) -> Any:
+    """Return the earlier frames under a causal kernel side by side, the oldest first, and keep what later ones need.
 
     The state is [1, reach * features], the oldest frame first; zeros at the start are the causal padding.
     """
-    reach, features = (size - 1) * dilation, int(call.value.ready().shape[-1])
-    name, before = call.scope.state(f"{call.name}_frames", (1, reach * features))
-    # One name and so one range: what is kept must not be rounded again at every frame.
-    before = call.scope.tap(name, before)
-    now = call.scope.tap(name, call.value.ready())
-    after = now if reach == 1 else tf.concat([before[:, features:], now], axis=-1)
-    call.scope.set_state(name, after)
-    past = tf.split(before, reach, axis=-1) if reach > 1 else [before]
-    return [past[number * dilation] for number in range(size - 1)] + [now]
+    now = call.value.ready()
+    reach, features = (size - 1) * dilation, int(now.shape[-1])
+    name, kept = call.scope.state(f"{call.name}_frames", (1, reach * features))
+    # The state moves on as it is, in float, and is never rounded again.
+    call.scope.set_state(name, now if reach == 1 else tf.concat([kept[:, features:], now], axis=-1))
+    past = call.scope.tap(name, kept)
+    if dilation == 1:
+        return past
+    frames = tf.split(past, reach, axis=-1)
+    return tf.concat([frames[number * dilation] for number in range(size - 1)], axis=-1)
 
 
 @rule("FrameDifference")
