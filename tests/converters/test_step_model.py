@@ -204,6 +204,15 @@ def test_the_integer_step_has_no_float_but_at_its_edges(cnn_lstm: StepModel, tmp
     assert floats.count("MUL") == 1  # the picture's scale
 
 
+def test_a_causal_convolution_over_time_converts_to_integers(family: Any, parity: Any, tmp_path: Path) -> None:
+    look = family.layers.Conv1D(4, 3, dilation_rate=2, padding="causal", activation="relu")
+    step = parity(family.sequential(*family.features(), look))
+    _, interpreter = saved(step, tmp_path, int8=True)
+    types = {detail["index"]: np.dtype(detail["dtype"]).name for detail in interpreter.get_tensor_details()}
+    products = [op for op in interpreter._get_ops_details() if op["op_name"] == "FULLY_CONNECTED"]
+    assert {types[index] for op in products for index in op["outputs"]} == {"int8"}
+
+
 def test_a_tap_without_a_range_stays_float(cnn_lstm: StepModel, tmp_path: Path) -> None:
     cnn_lstm.save(tmp_path, ranges={"frame": (0.0, 1.0)})
     graph = tf.saved_model.load(str(tmp_path)).step.concrete_functions[0].graph
