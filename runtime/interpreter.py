@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
+import sys
 import warnings
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias, cast
@@ -88,6 +89,10 @@ def open_interpreter(content: bytes, *, choice: Choice | None = None, threads: i
     reasons = []
     for name in CHOICES if choice is None else (choice,):
         home = CHOICES[name]
+        if name == "tflite" and home.module not in sys.modules and "tensorflow" in sys.modules:
+            # Loaded in this order it takes TensorFlow's symbols for its own, and ends the process.
+            reasons.append(f"{home.distribution}: TensorFlow was imported before it, and not the other way about")
+            continue
         try:
             with warnings.catch_warnings():
                 # TensorFlow announces that its interpreter moves to ai-edge-litert, which is tried first.

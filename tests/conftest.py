@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib
 import json
 import os
 import subprocess
@@ -19,6 +21,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+# It works beside TensorFlow only where it came first, and some test will import that.
+with contextlib.suppress(ImportError):
+    importlib.import_module("tflite_runtime.interpreter")
+
 # The same examples everywhere: a law that breaks, breaks for everybody. No deadline: machines that test are busy.
 settings.register_profile("framestep", deadline=None, derandomize=True, database=None)
 settings.load_profile("framestep")
@@ -35,6 +41,20 @@ def pytest_configure(config: pytest.Config) -> None:
     """Pass over warnings that only other people's code can mend."""
     for line in THIRD_PARTY_WARNINGS:
         config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture
+def converter_in_this_process(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Spare a start of TensorFlow for each conversion; test_tflite tests the child process."""
+    from converters import tflite
+
+    output = tmp_path_factory.mktemp("converter") / "network.tflite"
+
+    def convert_here(folder: Path, recipe: str) -> bytes:
+        tflite._convert(str(folder), str(output), recipe)
+        return output.read_bytes()
+
+    monkeypatch.setattr("converters.convert.convert_saved_model", convert_here)
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import os
 import sys
@@ -15,6 +16,9 @@ def load_tensorflow() -> None:
     """
     if "tensorflow" in sys.modules:
         return
+    # tflite-runtime works beside TensorFlow only where it came first, and --interpreter may ask for it.
+    with contextlib.suppress(ImportError):
+        importlib.import_module("tflite_runtime.interpreter")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
