@@ -42,7 +42,7 @@ def test_too_little_agreement_is_told_with_both_values() -> None:
 
 
 def test_drift_into_the_last_tenth_fails_although_the_whole_agrees() -> None:
-    with pytest.raises(FidelityError, match="in the last tenth is 0.5000"):
+    with pytest.raises(FidelityError, match=r"in the last tenth is 0\.5000"):
         Gate().check(replace(TRUE, agreement_last=0.5))
 
 

@@ -29,7 +29,7 @@ def saved_step(tmp_path_factory: pytest.TempPathFactory) -> Path:
     def ranged(x: Any, low: float, high: float) -> Any:
         return tf.quantization.fake_quant_with_min_max_args(x, low, high)
 
-    @tf.function(
+    @tf.function(  # type: ignore[untyped-decorator]  # TensorFlow ships no types
         input_signature=[tf.TensorSpec((1, 8, 8, 1), tf.uint8, "frame"), tf.TensorSpec((1, 8), tf.float32, "h")]
     )
     def step(frame: Any, h: Any) -> dict[str, Any]:
