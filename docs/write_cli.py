@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -47,11 +48,47 @@ def _sections(group: click.Group, context: click.Context) -> list[str]:
         command = group.get_command(context, name)
         if command is None:
             raise AssertionError(name)
-        child = click.Context(command, info_name=name, parent=context, terminal_width=100, max_content_width=100)
-        sections.append(f"\n## {child.command_path}\n\n```text\n{command.get_help(child)}\n```\n")
+        child = click.Context(command, info_name=name, parent=context)
+        sections.append(_section(command, child))
         if isinstance(command, click.Group):
             sections += _sections(command, child)
     return sections
+
+
+def _section(command: click.Command, context: click.Context) -> str:
+    """One command. Written here and not by click, whose layout changes from version to version."""
+    arguments = [each for each in command.params if isinstance(each, click.Argument)]
+    usage = " ".join([context.command_path, *[each.human_readable_name for each in arguments]])
+    paragraphs = [" ".join(part.split()) for part in (command.help or "").split("\n\n")]
+    lines = [f"\n## {context.command_path}\n", f"`{usage}`\n", *[f"{part}\n" for part in paragraphs if part]]
+    options = [each for each in command.params if isinstance(each, click.Option)]
+    if options:
+        lines += ["| option | |", "|---|---|", *map(_row, options), ""]
+    return "\n".join(lines)
+
+
+def _row(option: click.Option) -> str:
+    names = ", ".join([*option.opts, *option.secondary_opts])
+    value = "" if option.is_flag else f" {option.metavar or _value(option.type)}"
+    notes = [(option.help or "").replace("  [default:", " [default:")]
+    if option.show_default and isinstance(option.default, (int, float, str)):
+        notes.append(f"[default: {_default(option)}]")
+    notes += ["[required]"] * option.required + ["[may be repeated]"] * option.multiple
+    cells = f"`{names}{value}`", " ".join(filter(None, notes))
+    return "| {} | {} |".format(*(cell.replace("|", "\\|") for cell in cells))
+
+
+def _value(kind: Any) -> str:
+    if isinstance(kind, click.Choice):
+        return "|".join(map(str, kind.choices))
+    return "N" if kind.name.split()[0] in ("integer", "float") else str(kind.name).upper()
+
+
+def _default(option: click.Option) -> str:
+    if isinstance(option.default, bool):
+        names = option.opts if option.default else option.secondary_opts
+        return (names or ["off"])[0].lstrip("-")
+    return str(option.default)
 
 
 def main() -> int:
