@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from converters import tflite
 from converters.calibration import calibrate
 from converters.convert import CALIBRATED, network_of
 from converters.step_model import build_step_model
@@ -20,9 +19,9 @@ from toolkit.models.build import build_model
 from toolkit.models.config import ModelConfig
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from converters.step_model import StepModel
+
+pytestmark = pytest.mark.usefixtures("converter_in_this_process")
 
 PRESETS = ("tiny", "small", "article", "mobilenet")
 
@@ -46,18 +45,6 @@ def _alive(rng: np.random.Generator, weight: Any) -> Any:
     # A depthwise kernel [rows, columns, channels, 1] sums over rows and columns alone.
     fan_in = np.prod(weight.shape[:2] if weight.shape[-1] == 1 else weight.shape[:-1])
     return rng.normal(0, np.sqrt(2 / fan_in), weight.shape)
-
-
-@pytest.fixture(autouse=True)
-def _converter_in_this_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Spare twelve starts of TensorFlow; test_tflite tests the child process."""
-
-    def convert_here(folder: Path, recipe: str) -> bytes:
-        output = tmp_path / "network.tflite"
-        tflite._convert(str(folder), str(output), recipe)
-        return output.read_bytes()
-
-    monkeypatch.setattr("converters.convert.convert_saved_model", convert_here)
 
 
 @pytest.mark.parametrize("precision", ["float32", "dynamic", "int8", "mixed"])

@@ -9,13 +9,14 @@ import pytest
 import tf_keras
 from click.testing import CliRunner, Result
 
-from converters import tflite
 from runtime.artifact import read_artifact
 from runtime.engine import Engine
 from toolkit.cli import framestep
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+pytestmark = pytest.mark.usefixtures("converter_in_this_process")
 
 
 @pytest.fixture(scope="module")
@@ -35,18 +36,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("model") / "net.keras"
     net.save(path)
     return path
-
-
-@pytest.fixture(autouse=True)
-def _converter_in_this_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Spare a start of TensorFlow for each conversion; test_tflite tests the child process."""
-
-    def convert_here(folder: Path, recipe: str) -> bytes:
-        output = tmp_path / ".network"
-        tflite._convert(str(folder), str(output), recipe)
-        return output.read_bytes()
-
-    monkeypatch.setattr("converters.convert.convert_saved_model", convert_here)
 
 
 def call(*arguments: object) -> Result:
@@ -105,7 +94,7 @@ def test_a_gate_that_does_not_hold_is_status_3_with_the_figures_and_no_file(mode
     assert result.exit_code == 3
     assert json.loads(result.stdout)["fidelity"]["agreement"] < 1
     assert path.read_bytes() == b"the old one"
-    assert {each.name for each in tmp_path.iterdir()} == {"a.tflite", ".network"}
+    assert [each.name for each in tmp_path.iterdir()] == ["a.tflite"]
 
 
 def test_keep_writes_a_failed_file_under_a_name_that_says_so(model: Path, tmp_path: Path) -> None:
