@@ -112,6 +112,14 @@ def test_what_is_no_model(tmp_path: Path) -> None:
     assert not (tmp_path / "x.tflite").exists()
 
 
+@pytest.mark.parametrize("precision", ["float32", "int8"])
+def test_an_artifact_is_no_model(precision: str, tmp_path: Path) -> None:
+    output = tmp_path / "x.tflite"
+    line = only_line(call("convert", GOLDEN / "gru-float32.tflite", "-o", output, "--precision", precision))
+    assert ".keras" in line
+    assert not output.exists()
+
+
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     import tf_keras

@@ -76,7 +76,8 @@ def command(
     from toolkit.conversion import ConversionRequest
     from toolkit.precision_choice import choose_precision
 
-    if not source.is_dir() and precision in ("int8", "mixed", "auto") and not calibrate:
+    # What does not even call itself a model is refused as such further on.
+    if source.suffix in (".keras", ".h5", ".hdf5") and precision in ("int8", "mixed", "auto") and not calibrate:
         raise click.UsageError(f"{precision} of a model that is not a run needs --calibrate DATA.")
     request = ConversionRequest(
         precision="float32" if precision == "auto" else precision,
