@@ -94,3 +94,13 @@ def bars_request(bars: tuple[Dataset, Dataset]) -> TrainRequest:
         bounding=BoundingConfig(batches=1, share=0.5, largest_drop=1.0),
         baseline_share=0.5,
     )
+
+
+@pytest.fixture(scope="session")
+def finished_bars(bars_request: TrainRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run of `bars_request`, which nobody stopped; not to be changed."""
+    from toolkit.training.session import train_run
+
+    folder = tmp_path_factory.mktemp("runs") / "bars"
+    train_run(bars_request, folder, command="framestep train --data bars")
+    return folder

@@ -19,27 +19,19 @@ if TYPE_CHECKING:
     from toolkit.training.session import TrainRequest
 
 
-@pytest.fixture(scope="module")
-def folder(bars_request: TrainRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run."""
-    out = tmp_path_factory.mktemp("runs") / "bars"
-    train_run(bars_request, out, command="framestep train --data bars")
-    return out
-
-
 @pytest.fixture
-def copy(folder: Path, tmp_path: Path) -> Path:
+def copy(finished_bars: Path, tmp_path: Path) -> Path:
     """A finished run that a test may spoil."""
-    return Path(shutil.copytree(folder, tmp_path / "copy"))
+    return Path(shutil.copytree(finished_bars, tmp_path / "copy"))
 
 
-def test_a_run_has_its_files(folder: Path) -> None:
-    names = {path.name for path in folder.iterdir()}
+def test_a_run_has_its_files(finished_bars: Path) -> None:
+    names = {path.name for path in finished_bars.iterdir()}
     assert names == {"model.keras", "run.json", "history.csv", "history.png", "README.md", "checkpoints"}
 
 
-def test_a_run_says_what_a_conversion_asks(folder: Path) -> None:
-    run = Run.load(folder)
+def test_a_run_says_what_a_conversion_asks(finished_bars: Path) -> None:
+    run = Run.load(finished_bars)
     assert run.labels == ("right", "left")
     assert run.fps == 15
     assert run.input_spec == InputSpec(height=16, width=16, channels=1, colour="gray")
@@ -55,31 +47,31 @@ def test_a_run_read_and_written_again_is_the_same(copy: Path) -> None:
     assert (copy / "run.json").read_text(encoding="utf-8") == before
 
 
-def test_the_confusion_agrees_with_the_accuracy(folder: Path) -> None:
-    run = Run.load(folder)
+def test_the_confusion_agrees_with_the_accuracy(finished_bars: Path) -> None:
+    run = Run.load(finished_bars)
     confusion = np.array(run.results["confusion"])
     assert confusion.sum() == run.results["clips_held"] == 8
     assert np.trace(confusion) / confusion.sum() == run.val_accuracy
 
 
-def test_the_history_has_a_line_for_each_epoch_of_each_phase(folder: Path) -> None:
-    with (folder / "history.csv").open(encoding="utf-8") as file:
+def test_the_history_has_a_line_for_each_epoch_of_each_phase(finished_bars: Path) -> None:
+    with (finished_bars / "history.csv").open(encoding="utf-8") as file:
         lines = list(csv.DictReader(file))
     assert [(line["phase"], line["epoch"]) for line in lines] == [("train", "1"), ("train", "2"), ("bounded", "1")]
 
 
-def test_the_card_begins_with_a_header_and_tells_figures_and_command(folder: Path) -> None:
-    card = (folder / "README.md").read_text(encoding="utf-8")
+def test_the_card_begins_with_a_header_and_tells_figures_and_command(finished_bars: Path) -> None:
+    card = (finished_bars / "README.md").read_text(encoding="utf-8")
     assert card.startswith("---\nlibrary_name: framestep\n")
-    run = Run.load(folder)
+    run = Run.load(finished_bars)
     assert f"| this model | {run.val_accuracy:.4f} |" in card
     for key, words in (("single_frame", "single frames"), ("shuffled_order", "frames in any order")):
         assert f"{words} | {run.baselines[key]:.4f} |" in card
     assert "`framestep train --data bars`" in card
 
 
-def test_both_accuracies_of_the_bounding_are_told(folder: Path) -> None:
-    training = Run.load(folder).training
+def test_both_accuracies_of_the_bounding_are_told(finished_bars: Path) -> None:
+    training = Run.load(finished_bars).training
     assert training["bounded"] is True
     assert {"val_accuracy_unbounded", "val_accuracy_bounded"} <= training.keys()
 
@@ -157,7 +149,7 @@ def test_a_model_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) ->
     assert [each.name for each in tmp_path.iterdir()] == ["model.keras"]
 
 
-def test_the_file_is_json_with_the_keys_that_people_look_for(folder: Path) -> None:
-    plain = json.loads((folder / "run.json").read_text(encoding="utf-8"))
+def test_the_file_is_json_with_the_keys_that_people_look_for(finished_bars: Path) -> None:
+    plain = json.loads((finished_bars / "run.json").read_text(encoding="utf-8"))
     assert {"format", "name", "model", "labels", "fps", "data", "reset", "training", "results", "baselines",
             "seconds", "sparsity", "made"} == plain.keys()  # fmt: skip

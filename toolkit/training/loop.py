@@ -126,7 +126,7 @@ class Loop:
         self._sums = [0.0, 0.0, 0.0]
         self._epoch = self._step = 0
         self._seconds, self._since_s = 0.0, clock()
-        self._train = tf.function(self._train_step, reduce_retracing=True)
+        self._train: Any = None
 
     def run(self) -> Fitted:
         """Train to the end of the schedule, or until nothing gets better.
@@ -168,6 +168,8 @@ class Loop:
         done = self._epoch * steps + self._step
         # The usual start of a running mean: (1 + n) / (10 + n) until that is more than the constant.
         remember = min(self._config.averaging, (1 + done) / (10 + done))
+        if self._train is None:
+            self._train = tf.function(self._train_step, input_signature=_signature(given, states))
         loss, right, weight, self._states = self._train(given, states, tf.constant(remember, tf.float32))
         weighed = float(weight)
         self._sums = [self._sums[0] + float(loss) * weighed, self._sums[1] + float(right), self._sums[2] + weighed]
@@ -281,3 +283,9 @@ class Loop:
         self._history = [Row(**row) for row in saved.meta["history"]]
         self._epoch, self._step = saved.meta["epoch"], saved.meta["step"]
         self._sums, self._seconds = list(saved.meta["sums"]), saved.meta["seconds"]
+
+
+def _signature(batch: dict[str, Any], states: list[Any]) -> tuple[Any, ...]:
+    """The types of a step for any number of rows and frames: one trace serves clips of all lengths."""
+    given = {name: tf.TensorSpec([None, None, *each.shape[2:]], each.dtype) for name, each in batch.items()}
+    return given, [tf.TensorSpec([None, *state.shape[1:]], state.dtype) for state in states], tf.TensorSpec([])
