@@ -10,6 +10,7 @@ import pytest
 from toolkit.data.digits_files import write_film
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy.typing as npt
@@ -104,3 +105,13 @@ def finished_bars(bars_request: TrainRequest, tmp_path_factory: pytest.TempPathF
     folder = tmp_path_factory.mktemp("runs") / "bars"
     train_run(bars_request, folder, command="framestep train --data bars")
     return folder
+
+
+@pytest.fixture
+def eagerly() -> Iterator[None]:
+    """TensorFlow without graphs: for a few steps, building them costs more than they save."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)  # noqa: FBT003  # TensorFlow's signature
+    yield
+    tf.config.run_functions_eagerly(False)  # noqa: FBT003  # TensorFlow's signature

@@ -29,9 +29,11 @@ def test_every_cell_gives_probabilities_for_each_frame(cell: Any) -> None:
     np.testing.assert_allclose(probabilities.sum(-1), 1, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", get_args(Input))
-@pytest.mark.parametrize("preset", get_args(Preset))
-def test_every_preset_takes_every_input(preset: Any, kind: Any) -> None:
+@pytest.mark.parametrize(
+    ("preset", "kind"),
+    [*((preset, "rgb") for preset in get_args(Preset)), *(("tiny", kind) for kind in get_args(Input))],
+)
+def test_a_preset_takes_an_input(preset: Any, kind: Any) -> None:
     config = ModelConfig(preset=preset, input=kind, width=32, height=32, classes=3)
     model = build_model(config)
     assert model.input_shape == (None, None, 32, 32, 3 if kind == "rgb" else 1)

@@ -68,6 +68,7 @@ def test_a_stop_within_an_epoch_goes_back_to_the_last_checkpoint(
             np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_resuming_with_other_settings_names_them(bars_request: TrainRequest, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_run(bars_request, tmp_path / "run", watcher=Stopper("train", 1, 1))
@@ -77,6 +78,7 @@ def test_resuming_with_other_settings_names_them(bars_request: TrainRequest, tmp
     assert (tmp_path / "run" / "checkpoints").is_dir()
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_full_disk_leaves_the_checkpoint_before(
     bars_request: TrainRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -114,6 +116,7 @@ def test_a_damaged_checkpoint_is_told_in_a_sentence(tmp_path: Path) -> None:
         Checkpoint.load(tmp_path / "train.npz")
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_settings_of_an_interrupted_run_are_json(bars_request: TrainRequest, tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         train_run(bars_request, tmp_path / "run", watcher=Stopper("train", 1, 1))

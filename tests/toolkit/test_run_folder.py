@@ -76,6 +76,7 @@ def test_both_accuracies_of_the_bounding_are_told(finished_bars: Path) -> None:
     assert {"val_accuracy_unbounded", "val_accuracy_bounded"} <= training.keys()
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_bounding_that_costs_too_much_is_taken_back(bars_request: TrainRequest, tmp_path: Path) -> None:
     assert bars_request.bounding is not None
     hopeless = replace(bars_request.bounding, largest_drop=-2.0)
@@ -84,6 +85,7 @@ def test_a_bounding_that_costs_too_much_is_taken_back(bars_request: TrainRequest
     assert run.training["bounded"] is False
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_whole_clips_ask_for_a_reset_every_clip(bars_request: TrainRequest, tmp_path: Path) -> None:
     request = replace(bars_request, stateful=False, bounding=None, baseline_share=0)
     run = train_run(request, tmp_path / "run")
@@ -127,6 +129,7 @@ def test_there_must_be_something_to_resume(tmp_path: Path) -> None:
         check_folder(tmp_path, resume=True, force=False)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_training_that_fails_leaves_no_folder(bars_request: TrainRequest, tmp_path: Path) -> None:
     diverging = replace(bars_request, train=replace(bars_request.train, learning_rate=1e30, warm_up=0))
     with pytest.raises(ConfigError, match="The loss is"):

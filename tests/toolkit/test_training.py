@@ -156,6 +156,7 @@ def test_warps_reach_what_the_encoder_sees(bars: tuple[Dataset, Dataset]) -> Non
     assert (seen[:, 0] == 0).all()
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_weights_kept_are_a_running_mean(bars: tuple[Dataset, Dataset]) -> None:
     config = TrainConfig(epochs=1, averaging=0.99, learning_rate=0.01)
     batches = ClipBatches(clips=bars[0].clips, batch_size=24, seed=0)
@@ -234,6 +235,7 @@ def test_the_loop_learns_which_way_a_bar_travels(bars: tuple[Dataset, Dataset]) 
     assert fitted.history[-1].val_accuracy == 1
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_training_stops_where_nothing_gets_better_and_keeps_the_best(bars: tuple[Dataset, Dataset]) -> None:
     network = network_of(small())
     batches = ClipBatches(clips=bars[0].clips, batch_size=24, seed=0)
@@ -246,6 +248,7 @@ def test_training_stops_where_nothing_gets_better_and_keeps_the_best(bars: tuple
     assert network.answers(bars[1].clips).loss == pytest.approx(min(losses), rel=1e-5)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_a_loss_that_is_no_number_ends_the_training_with_advice(bars: tuple[Dataset, Dataset]) -> None:
     network = network_of(small())
     network.model.set_weights([np.full_like(each, np.nan) for each in network.model.get_weights()])
@@ -268,6 +271,7 @@ def test_every_problem_of_a_training_is_told_at_once() -> None:
         TrainConfig(epochs=0, learning_rate=-1, optimizer="adan")  # type: ignore[arg-type]  # the point
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_clips_of_one_frame_train_without_a_memory(bars_request: TrainRequest) -> None:
     frames = np.random.default_rng(0).integers(256, size=(16, 1, 16, 16, 1), dtype=np.uint8)
     clips = [Clip(name=f"{i}", label=i % 2, group=f"{i}", frames=each) for i, each in enumerate(frames)]
