@@ -48,7 +48,7 @@ class BoundingConfig:
     c: float = 8.0
     c_least: float = 1.0
     batches: int = 8
-    share: float = 0.3
+    share: float = 0.25
     rate: float = 0.25
     largest_drop: float = 0.02
 

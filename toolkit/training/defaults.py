@@ -28,7 +28,7 @@ class Defaults:
     input: Input = "gray"
     batch: int = 4
     learning_rate: float = 0.006
-    steps: int = 3200
+    steps: int = 4000
     digits_steps: int = 700
 
 
