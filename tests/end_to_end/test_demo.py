@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -120,25 +118,6 @@ def test_an_artifact_that_fails_its_gate_is_not_written(found: dict[str, Any], f
     assert not output.exists()
     assert Path(report["path"]).name == "a.failed.tflite"
     assert Path(report["path"]).is_file()
-
-
-def test_ctrl_c_in_training_is_one_line_and_resumed_by_the_same_command(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    options = ["--data", "digits", "--preset", "tiny", "--epochs", "1", "--no-baselines", "--no-bound"]
-    command = [sys.executable, "-c", "from toolkit.cli import main; main()", "train", *options, "--out", str(out)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as child:
-        assert child.stderr is not None
-        for line in child.stderr:
-            if line.startswith("train "):
-                break
-        child.send_signal(2)
-        words = child.stderr.read()
-    assert child.returncode == 130
-    assert "Traceback" not in words
-    assert "--resume" in words.splitlines()[-1]
-    done = subprocess.run([*command, "--resume", "--json"], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["run"] == str(out)
 
 
 def darkness(folder: Path) -> str:
