@@ -62,7 +62,7 @@ def measure_parity(model: Any, step_model: StepModel, *, frames: int = PARITY_FR
     model = _in_float32(model)
     length = step_model.clip_length
     if length is not None:
-        frames = max(frames - frames % length, length)
+        frames = -(-frames // length) * length
     rng = np.random.default_rng(seed)
     pixels = rng.integers(0, 256, (frames, *step_model.frame_shape), np.uint8)
     expected, known = _reference(model, step_model, pixels)

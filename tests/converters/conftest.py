@@ -77,7 +77,7 @@ def step_of(model: Any) -> StepModel:
     step = build_step_model(model, scale=1 / 255, offset=-0.25)
     report = measure_parity(model, step)
     assert report.max_error <= 1e-5, report
-    assert report.frames >= 28
+    assert report.frames >= 30
     return step
 
 

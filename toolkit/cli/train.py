@@ -80,9 +80,6 @@ def command(*, out: Path, resume: bool, force: bool, as_json: bool, **options: A
     Ctrl-C loses nothing: the same command with --resume ends with the weights that it would have had anyway.
     """
     from toolkit.cli.tensorflow import load_tensorflow
-
-    load_tensorflow()
-    from toolkit.cli.tensorflow import load_tensorflow
     from toolkit.cli.watching import Teller
 
     load_tensorflow()
