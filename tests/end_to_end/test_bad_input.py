@@ -91,7 +91,7 @@ def test_a_corrupt_artifact(command: list[str], tmp_path: Path) -> None:
     content[1000] ^= 1
     (tmp_path / "a.tflite").write_bytes(content)
     line = only_line(call(command[0], tmp_path / "a.tflite", *command[1:]))
-    assert "a.tflite" in line
+    assert line.startswith(f"framestep: {tmp_path / 'a.tflite'}: the network's SHA-256 is ")
 
 
 def test_an_artifact_of_another_program(tmp_path: Path) -> None:

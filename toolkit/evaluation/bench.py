@@ -109,11 +109,11 @@ def bench(paths: Sequence[Path], config: BenchConfig) -> list[dict[str, Any]]:
         ArtifactError: where a file is no artifact.
         SourceError: where the source gives no frame.
     """
-    cold = [_cold_start(path, config) for path in paths]
     candidates = [
         _Candidate(path=path, engine=Engine.open(path, interpreter=config.interpreter, threads=config.threads))
         for path in paths
     ]
+    cold = [_cold_start(path, config) for path in paths]
     decode_ns: list[int] = []
     pictures = _endless(config.source or "synthetic", decode_ns)
     warm = list(itertools.islice(pictures, BLOCK))
