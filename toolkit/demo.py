@@ -78,7 +78,7 @@ class DemoConfig:
     variants: tuple[tuple[Name, Precision], ...] = VARIANTS
     steps: int = 400
     baseline_share: float = 0.3
-    prune_epochs: int = 4
+    prune_epochs: int = 2
     sparsity: float = 0.5
     stream_frames: int = 3000
     bench_frames: int = 2000
