@@ -241,7 +241,7 @@ class _Layout:
     ) -> list[Ref]:
         layer = live.get(call.layer)
         kind = str(entry["class_name"])
-        if layer is None or kind in ("TFOpLambda", "SlicingOpLambda", "Lambda"):
+        if layer is None or kind in ("TFOpLambda", "SlicingOpLambda"):
             _refuse(
                 f"{path}{call.layer}",
                 kind,

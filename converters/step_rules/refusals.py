@@ -113,9 +113,14 @@ def dot(call: Call) -> NoReturn:
 
 
 @rule("Lambda")
-def lambda_layer(call: Call) -> NoReturn:
-    """Refuse code whose handling of time nobody can know."""
-    call.refuse("what its code does over time cannot be known", "Use a layer for it, or put it into the data.")
+def lambda_layer(call: Call) -> Value:
+    """Refuse code whose handling of time nobody can know; within a frame it is called."""
+    if call.sees_time:
+        call.refuse(
+            "what its code does over time cannot be known",
+            "Put it into TimeDistributed, or do it to the data.",
+        )
+    return call.answer(called(call.layer, call.value.ready()))
 
 
 @rule("PruneLowMagnitude", "QuantizeWrapper", "QuantizeWrapperV2", "ClusterWeights")

@@ -310,6 +310,21 @@ def test_an_unknown_layer_is_called_as_it_is_within_a_frame_alone(family: Any, p
         parity(family.sequential(Doubled(name="other")))
 
 
+def test_a_lambda_is_called_as_it_is_within_a_frame_alone(family: Any, parity: Any) -> None:
+    layers, keras = family.layers, family.keras
+
+    def doubled() -> Any:
+        return layers.Lambda(lambda x: x * 2, output_shape=lambda shape: shape, name="mine")
+
+    picture = layers.Input((6, 6, 1))
+    encoder = keras.Model(picture, layers.Flatten()(doubled()(picture)))
+    parity(family.sequential(layers.TimeDistributed(encoder), layers.GRU(3)))
+    with pytest.raises(UnsupportedLayerError, match=r"'mine' \(Lambda\).*what its code does over time"):
+        parity(family.sequential(doubled(), *family.features()))
+    with pytest.raises(UnsupportedLayerError, match=r"'mine' \(Lambda\).*what its code does over time"):
+        parity(family.functional(lambda clips: layers.Reshape((-1, 36))(doubled()(clips))))
+
+
 def test_somebody_s_class_of_a_known_name_is_not_taken_for_it(family: Any, parity: Any) -> None:
     class LSTM(family.layers.LSTM):  # type: ignore[misc]  # a class of a fixture
         pass

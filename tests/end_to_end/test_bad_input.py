@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import os
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -139,6 +141,43 @@ def test_labels_of_the_wrong_number(model: Path, tmp_path: Path) -> None:
     assert "3 classes" in line
     assert "2 labels" in line
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("family", ["tf_keras", "keras"])
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_layer_that_needs_the_clip_s_end(family: str, suffix: str, tmp_path: Path) -> None:
+    keras = importlib.import_module(family)
+    layers = keras.layers
+    features = [layers.Input((None, 8, 8, 1)), layers.TimeDistributed(layers.Flatten())]
+    both = layers.Bidirectional(layers.LSTM(2), name="both_ways")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You are saving your model as an HDF5 file")
+        keras.Sequential([*features, both, layers.Dense(2, "softmax")]).save(tmp_path / f"m{suffix}")
+    line = only_line(call("convert", tmp_path / f"m{suffix}", "-o", tmp_path / "x.tflite", "--precision", "float32"))
+    assert "Layer 'both_ways' (Bidirectional) cannot run one frame at a time: it reads the clip from its end" in line
+    assert [path.name for path in tmp_path.iterdir()] == [f"m{suffix}"]
+
+
+@pytest.mark.usefixtures("converter_in_this_process")
+@pytest.mark.parametrize("suffix", [".keras", ".h5"])
+def test_a_lambda_runs_only_where_it_is_trusted(suffix: str, tmp_path: Path) -> None:
+    import tf_keras
+
+    layers = tf_keras.layers
+    own = layers.TimeDistributed(layers.Lambda(lambda x: x * 2.0, name="own_code"))
+    net = [layers.Input((None, 8, 8, 1)), own, layers.TimeDistributed(layers.Flatten()), layers.GRU(2)]
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="You are saving your model as an HDF5 file")
+        tf_keras.Sequential([*net, layers.Dense(2, "softmax")]).save(tmp_path / f"m{suffix}")
+    output = tmp_path / "x.tflite"
+    words = ["convert", tmp_path / f"m{suffix}", "-o", output, "--precision", "float32", "--frames", 50]
+    line = only_line(call(*words))
+    assert "Lambda" in line
+    assert "--trust" in line
+    assert not output.exists()
+    trusted = call(*words, "--trust")
+    assert trusted.exit_code == 0, trusted.stderr
+    assert output.exists()
 
 
 def test_int8_of_a_model_without_data_is_wrong_usage(model: Path, tmp_path: Path) -> None:
