@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import errno
+import gc
 import json
+import resource
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -95,6 +97,19 @@ def test_a_full_disk_leaves_the_checkpoint_before(
     with pytest.raises(OSError, match="No space left"):
         train_run(bars_request, tmp_path / "run")
     assert Checkpoint.load(tmp_path / "run" / "checkpoints" / "train.npz").meta["epoch"] == 1
+
+
+def test_a_checkpoint_that_finds_no_room_is_one_error_and_leaves_nothing(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    checkpoint = Checkpoint(meta={}, arrays={"weights": [np.zeros(50_000)]})
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(OSError, match=r"File too large.*train\.npz"):
+            checkpoint.save(tmp_path / "train.npz")
+        gc.collect()  # whatever is freed must not raise again
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:

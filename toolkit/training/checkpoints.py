@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import zipfile
 from dataclasses import dataclass, field
@@ -40,8 +41,11 @@ class Checkpoint:
         }
         members["meta"] = np.frombuffer(json.dumps(self.meta).encode(), np.uint8)
         path.parent.mkdir(parents=True, exist_ok=True)
-        with replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, **members)
+        # Into memory first: a zip file that cannot be finished says so once more, with a traceback, when it is freed.
+        content = io.BytesIO()
+        np.savez(content, **members)
+        with replacing(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
 
     @classmethod
     def load(cls, path: Path) -> Checkpoint:
