@@ -122,10 +122,11 @@ def test_mobilenet_takes_a_file_of_weights_and_no_other(tmp_path: Path) -> None:
     config = ModelConfig(preset="mobilenet", input="rgb", width=32, height=32, classes=2)
     assert (config.scale, config.offset) == (2 / 255, -1.0)
     donor = build_model(config).get_layer("per_frame").layer
-    donor.save_weights(tmp_path / "donor.weights.h5")
-    encoder = build_model(config, weights=tmp_path / "donor.weights.h5").get_layer("per_frame").layer
-    for mine, theirs in zip(encoder.get_weights(), donor.get_weights(), strict=True):
-        np.testing.assert_array_equal(mine, theirs)
+    for name in ("donor.weights.h5", "published.h5"):  # Keras's own form, and the older one of the published files
+        donor.save_weights(tmp_path / name)
+        encoder = build_model(config, weights=tmp_path / name).get_layer("per_frame").layer
+        for mine, theirs in zip(encoder.get_weights(), donor.get_weights(), strict=True):
+            np.testing.assert_array_equal(mine, theirs)
     (tmp_path / "other.h5").write_bytes(b"none")
     for wrong in ("other.h5", "absent.h5"):
         with pytest.raises(ConfigError, match=wrong):

@@ -177,10 +177,10 @@ def _mobilenet(config: ModelConfig, pictures: Any, weights: Path | None) -> Any:
         try:
             backbone.load_weights(str(weights))
         except (OSError, ValueError, KeyError) as error:
-            reason = str(error).strip().splitlines()[0]
+            reason = str(error).strip().splitlines()[0].rstrip(".")
             raise ConfigError(
                 f"{weights} does not hold the weights of MobileNetV2 {MOBILENET_ALPHA} without its top, for "
-                f"{config.channels} channels: {reason} Take the file that belongs to it, or leave --weights out."
+                f"{config.channels} channels: {reason}. Take the file that belongs to it, or leave --weights out."
             ) from None
     return tf_keras.Model(backbone.input, backbone.output, name="encoder")
 
