@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from runtime.artifact import read_artifact
 from toolkit.cli import framestep
 from toolkit.data.digits_files import write_film
 
@@ -184,6 +185,18 @@ def test_int8_of_a_model_without_data_is_wrong_usage(model: Path, tmp_path: Path
     result = call("convert", model, "-o", tmp_path / "x.tflite", "--precision", "int8")
     assert result.exit_code == 2
     assert "--calibrate" in result.stderr
+
+
+@pytest.mark.usefixtures("converter_in_this_process")
+def test_calibration_data_of_another_size_is_brought_to_the_models(model: Path, clips: Path, tmp_path: Path) -> None:
+    output = tmp_path / "x.tflite"
+    words = ["convert", model, "-o", output, "--precision", "int8", "--calibrate", clips, "--frames", 50]
+    result = call(*words, "--min-agreement", 0)
+    assert result.exit_code == 0, result.stderr
+    spec = read_artifact(output).spec
+    assert spec.input.shape == (1, 12, 16, 1)
+    assert spec.calibration is not None
+    assert "8 clips" in spec.calibration.source
 
 
 def test_a_disk_that_fills_while_an_artifact_is_written(
