@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FRAMES = 3000
 CLIP_FRAMES = 16
 REPRESENTATIVE = 1000
+PERCENTILES = (100.0, 99.9, 99.0, 97.0, 95.0, 92.0, 85.0)
 
 
 class Network:
@@ -68,7 +69,7 @@ def representative(step_model: StepModel, frames: Any) -> bytes:
 def main() -> None:
     """Print the table."""
     warnings.simplefilter("ignore")
-    from converters.calibration import calibrate
+    from converters.calibration import PERCENTILE, calibrate
     from converters.convert import network_of
     from converters.step_model import build_step_model
     from runtime.spec import ResetSpec
@@ -88,11 +89,9 @@ def main() -> None:
     seen = np.concatenate([chunk.frames for chunk in train.chunks(FRAMES)])
     never = ResetSpec(policy="never")
     ways: dict[str, tuple[ResetSpec, float]] = {
-        "states always zero": (ResetSpec(policy="every", every_frames=1), 99.9),
-        f"clips of {CLIP_FRAMES}": (ResetSpec(policy="every", every_frames=CLIP_FRAMES), 99.9),
-        "roll-out, all": (never, 100.0),
-        "roll-out, 99.9 %": (never, 99.9),
-        "roll-out, 99 %": (never, 99.0),
+        "states always zero": (ResetSpec(policy="every", every_frames=1), PERCENTILE),
+        f"clips of {CLIP_FRAMES}": (ResetSpec(policy="every", every_frames=CLIP_FRAMES), PERCENTILE),
+        **{f"roll-out, {percentile:g} %": (never, percentile) for percentile in PERCENTILES},
     }
     for name, (reset, percentile) in ways.items():
         start = time.monotonic()

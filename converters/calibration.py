@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 CALIBRATION_FRAMES = 3000
 """Frames rolled out; the ranges of the demo's and the gestures' states have settled long before."""
 
-PERCENTILE = 99.9
-"""Of a tap's extremes, frame by frame: the one frame in a thousand beyond saturates."""
+PERCENTILE = 97.0
+"""Of a tap's extremes, frame by frame. Scene cuts drive them far beyond everything else, and 8 bits are too few for
+both; docs/decisions/4-ranges.md has the measurement."""
 
 Range: TypeAlias = "tuple[float, float]"
 

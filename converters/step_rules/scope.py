@@ -171,6 +171,16 @@ class Value:
             self._ready = raw if tap is None else self._scope.tap(tap.name, raw, bound=tap.bound, fixed=tap.fixed)
         return self._ready
 
+    def deferred(self) -> tuple[Any, Tap | None]:
+        """Return the tensor and the tap that is still to be set, for a layer that only passes values on.
+
+        Where somebody else uses the answer too, or its range is known, it is tapped already: (tensor, None).
+        """
+        tap = self._tap
+        if tap is None or self.shared or self._ready is not None or tap.bound or tap.fixed:
+            return self.ready(), None
+        return self.raw(), tap
+
     def final(self) -> Any:
         """Return the tensor as the step's answer: clipped where the layer clips, without a tap."""
         bound = None if self._tap is None else self._tap.bound

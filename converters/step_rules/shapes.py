@@ -9,9 +9,10 @@ import tensorflow as tf
 
 from converters.step_rules.linear import picture_of
 from converters.step_rules.registry import rule
+from converters.step_rules.scope import Value
 
 if TYPE_CHECKING:
-    from converters.step_rules.scope import Call, Value
+    from converters.step_rules.scope import Call
 
 
 @rule("MaxPooling2D", "MaxPool2D")
@@ -69,10 +70,10 @@ def cropping(call: Call) -> Value:
 
 
 def _reshaped(call: Call, shape: list[int]) -> Value:
-    x = call.value.ready()
-    if list(x.shape[1:]) == shape:
+    if list(call.value.raw().shape[1:]) == shape:
         return call.value
-    return call.answer(tf.reshape(x, [1, *shape]), tapped=False, distribution=None)
+    x, tap = call.value.deferred()
+    return Value(call.scope, timed=call.timed, tensor=tf.reshape(x, [1, *shape]), tap=tap)
 
 
 @rule("Flatten")
@@ -80,14 +81,14 @@ def flatten(call: Call) -> Value:
     """Apply `Flatten` within a frame."""
     if call.sees_time:
         call.refuse("it lays all frames of a clip side by side", "Put it inside TimeDistributed.")
-    return _reshaped(call, [prod(call.value.ready().shape[1:])])
+    return _reshaped(call, [prod(call.value.raw().shape[1:])])
 
 
 @rule("Reshape")
 def reshape(call: Call) -> Value:
     """Apply `Reshape`, which must leave time where it is."""
     target = [int(size) for size in call.layer.target_shape]
-    features = prod(call.value.ready().shape[1:])
+    features = prod(call.value.raw().shape[1:])
     if call.sees_time:
         kept, target = (target[0], target[1:]) if target else (0, [])
         rest = [size for size in target if size != -1]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 import tensorflow as tf
+import tf_keras
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -331,3 +332,18 @@ def test_somebody_s_class_of_a_known_name_is_not_taken_for_it(family: Any, parit
 
     with pytest.raises(UnsupportedLayerError):
         parity(family.sequential(*family.features(), LSTM(3)))
+
+
+def test_the_branches_of_a_concatenation_take_its_range_at_once() -> None:
+    layers = tf_keras.layers
+    pictures = layers.Input((6, 6, 2))
+    flat = [layers.Flatten()(layers.AveragePooling2D(size)(pictures)) for size in ((2, 1), (1, 2))]
+    dense = [layers.Dense(4, name=f"branch{i}")(each) for i, each in enumerate(flat)]
+    encoder = tf_keras.Model(pictures, layers.Concatenate(name="both")(dense), name="encoder")
+    clips = layers.Input((None, 6, 6, 1))
+    wide = layers.TimeDistributed(layers.Conv2D(2, 1))(clips)
+    features = layers.TimeDistributed(encoder)(wide)
+    model = tf_keras.Model(clips, layers.Dense(3, activation="softmax")(features))
+    names = {tap.name for tap in build_step_model(model, scale=1 / 255, offset=0.0).taps}
+    assert "encoder/both" in names
+    assert not {"encoder/branch0", "encoder/branch1"} & names
