@@ -96,8 +96,12 @@ def main() -> None:
     for name, (reset, percentile) in ways.items():
         start = time.monotonic()
         ranges = calibrate(step_model, train, reset=reset, frames=FRAMES, percentile=percentile).ranges
-        content = network_of(step_model, "int8", ranges=ranges)
-        told(name, Network(content, step_model).answers(frames) == reference, time.monotonic() - start)
+        try:
+            answers = Network(network_of(step_model, "int8", ranges=ranges), step_model).answers(frames)
+        except RuntimeError:  # a range of almost nothing beside a wide one is more than XNNPACK can scale
+            print(f"{name:<20} the interpreter cannot run it")
+            continue
+        told(name, answers == reference, time.monotonic() - start)
     start = time.monotonic()
     content = representative(step_model, seen)
     told("converter's own", Network(content, step_model).answers(frames) == reference, time.monotonic() - start)
