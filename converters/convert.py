@@ -147,7 +147,8 @@ def _check_shape(step_model: StepModel, config: ConversionConfig) -> None:
     wanted = config.input.shape[1:]
     if tuple(step_model.frame_shape) != wanted:
         raise ConversionError(
-            f"The model takes frames of {tuple(step_model.frame_shape)}; the spec says {wanted}. Give the model's own size."
+            f"The model takes frames of {tuple(step_model.frame_shape)}; the spec "
+            f"says {wanted}. Give the model's own size."
         )
     if step_model.classes != len(config.labels):
         raise ConversionError(
