@@ -108,8 +108,7 @@ def convert(
         CalibrationError: where int8 lacks frames to calibrate on.
         FidelityError: where the gate does not hold; `path` is then as it was.
     """
-    if not path.parent.is_dir():
-        raise ConversionError(f"The folder {path.parent} does not exist. Make it, or choose another --output.")
+    check_folder(path)
     _check_shape(step_model, config)
     parity = measure_parity(model, step_model)
     parity.check()
@@ -128,6 +127,16 @@ def convert(
             kept = _keep_failed(temporary, path) if config.keep else None
             raise FidelityError(str(error), report={"path": kept, **describe(temporary, spec)}) from None
     return Converted(path=path, spec=spec)
+
+
+def check_folder(path: Path) -> None:
+    """Refuse a name that nothing can be written under, before the work is done.
+
+    Raises:
+        ConversionError: where its folder does not exist.
+    """
+    if not path.parent.is_dir():
+        raise ConversionError(f"The folder {path.parent} does not exist. Make it, or choose another --output.")
 
 
 def describe(path: Path, spec: Spec) -> dict[str, object]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters.artifact_writer import write_artifact
-from converters.convert import PRECISIONS, Converted
+from converters.convert import PRECISIONS, Converted, check_folder
 from runtime.artifact import read_artifact
 from runtime.errors import FidelityError
 from toolkit.evaluation.bench import BenchConfig, bench
@@ -46,8 +46,9 @@ def choose_precision(path: Path, build: Callable[[Precision, Path], Converted]) 
 
     Raises:
         FidelityError: where none passes; it carries the table.
-        ConversionError: where a conversion fails for another reason.
+        ConversionError: where a conversion fails for another reason, or the artifact's folder does not exist.
     """
+    check_folder(path)
     with tempfile.TemporaryDirectory(prefix="framestep-") as folder:
         rows, passed = [], []
         for precision in PRECISIONS:

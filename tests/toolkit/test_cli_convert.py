@@ -155,8 +155,11 @@ def test_what_is_no_model_is_one_line(tmp_path: Path) -> None:
     assert not (tmp_path / "x.tflite").exists()
 
 
-def test_a_missing_folder_is_told_before_anything_is_done(model: Path, tmp_path: Path) -> None:
-    result = call("convert", model, "-o", tmp_path / "no" / "x.tflite", "--precision", "float32")
+@pytest.mark.parametrize("precision", ["float32", "auto"])
+def test_a_missing_folder_is_told_before_anything_is_done(model: Path, tmp_path: Path, precision: str) -> None:
+    result = call(
+        "convert", model, "-o", tmp_path / "no" / "x.tflite", "--precision", precision, "--calibrate", "digits"
+    )
     assert result.exit_code == 1
     assert f"The folder {tmp_path / 'no'} does not exist." in result.stderr
 
