@@ -18,12 +18,17 @@ if TYPE_CHECKING:
 
 
 class _Bounded:
-    """The parts that the three cells share."""
+    """What the three cells share; it stands before the plain cell among their bases."""
 
     bounds: dict[str, float] | None
-    kernel: Any
-    bias: Any
-    use_bias: bool
+
+    def __init__(self, units: int, *, bounds: Mapping[str, float] | None = None, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)  # type: ignore[call-arg]  # the cell's
+        self.bounds = checked_bounds(bounds)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return what the constructor needs."""
+        return {**super().get_config(), "bounds": self.bounds}  # type: ignore[misc]  # the cell's
 
     def _dropped(self, inputs: Any, h: Any, *, training: bool | None, gates: int) -> tuple[Any, Any]:
         for_input = self.get_dropout_mask_for_cell(inputs, training, count=gates)  # type: ignore[attr-defined]  # the cell's
@@ -49,10 +54,6 @@ class BoundedLSTMCell(_Bounded, tf_keras.layers.LSTMCell):  # type: ignore[misc]
         **kwargs: those of `LSTMCell`.
     """
 
-    def __init__(self, units: int, *, bounds: Mapping[str, float] | None = None, **kwargs: Any) -> None:
-        super().__init__(units, **kwargs)
-        self.bounds = checked_bounds(bounds)
-
     def call(self, inputs: Any, states: Sequence[Any], *, training: bool | None = None) -> tuple[Any, list[Any]]:
         """Take [B, features] and the states h and c, [B, units]; give h and the next states."""
         if self.bounds is None:
@@ -70,10 +71,6 @@ class BoundedLSTMCell(_Bounded, tf_keras.layers.LSTMCell):  # type: ignore[misc]
         new_h = gate(o) * self.activation(c)
         return new_h, [new_h, c]
 
-    def get_config(self) -> dict[str, Any]:
-        """Return what the constructor needs."""
-        return {**super().get_config(), "bounds": self.bounds}
-
 
 @tf_keras.saving.register_keras_serializable(package=PACKAGE)
 class BoundedGRUCell(_Bounded, tf_keras.layers.GRUCell):  # type: ignore[misc]  # Keras ships no types
@@ -84,10 +81,6 @@ class BoundedGRUCell(_Bounded, tf_keras.layers.GRUCell):  # type: ignore[misc]  
         bounds: see `checked_bounds`; `c` has no meaning here.
         **kwargs: those of `GRUCell`.
     """
-
-    def __init__(self, units: int, *, bounds: Mapping[str, float] | None = None, **kwargs: Any) -> None:
-        super().__init__(units, **kwargs)
-        self.bounds = checked_bounds(bounds)
 
     def call(self, inputs: Any, states: Any, *, training: bool | None = None) -> tuple[Any, list[Any]]:
         """Take [B, features] and the state h, [B, units]; give h and the next state."""
@@ -115,10 +108,6 @@ class BoundedGRUCell(_Bounded, tf_keras.layers.GRUCell):  # type: ignore[misc]  
         # reset_after has one bias for each product, stacked as two rows.
         return product + (self.bias[row] if self.reset_after else self.bias)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return what the constructor needs."""
-        return {**super().get_config(), "bounds": self.bounds}
-
 
 @tf_keras.saving.register_keras_serializable(package=PACKAGE)
 class BoundedRNNCell(_Bounded, tf_keras.layers.SimpleRNNCell):  # type: ignore[misc]  # Keras ships no types
@@ -129,10 +118,6 @@ class BoundedRNNCell(_Bounded, tf_keras.layers.SimpleRNNCell):  # type: ignore[m
         bounds: see `checked_bounds`; `c` has no meaning here.
         **kwargs: those of `SimpleRNNCell`.
     """
-
-    def __init__(self, units: int, *, bounds: Mapping[str, float] | None = None, **kwargs: Any) -> None:
-        super().__init__(units, **kwargs)
-        self.bounds = checked_bounds(bounds)
 
     def call(self, inputs: Any, states: Any, *, training: bool | None = None) -> tuple[Any, list[Any]]:
         """Take [B, features] and the state h, [B, units]; give h and the next state."""
@@ -149,7 +134,3 @@ class BoundedRNNCell(_Bounded, tf_keras.layers.SimpleRNNCell):  # type: ignore[m
         summed = clip(clip(from_input, pre) + clip(tf.matmul(h, self.recurrent_kernel), pre), pre)
         new_h = summed if self.activation is None else self.activation(summed)
         return new_h, [new_h]
-
-    def get_config(self) -> dict[str, Any]:
-        """Return what the constructor needs."""
-        return {**super().get_config(), "bounds": self.bounds}
