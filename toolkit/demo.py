@@ -13,6 +13,7 @@ from runtime.engine import Engine
 from runtime.pipeline import Pipeline
 from runtime.sinks import open_sink
 from runtime.sources import open_source
+from runtime.testing import ListSink
 from toolkit.compression.pruning import PruneConfig, prune_run
 from toolkit.conversion import ConversionRequest, convert_run
 from toolkit.data.dataset import DataConfig
@@ -196,29 +197,6 @@ def _told(run: Run) -> dict[str, Any]:
     }
 
 
-class _LabelsSink:
-    """Keeps what was said of each frame, and of events how many."""
-
-    def __init__(self) -> None:
-        self.labels: dict[int, str] = {}
-        self.events = 0
-
-    def write(self, record: Record) -> None:
-        if "event" in record:
-            self.events += 1
-        else:
-            self.labels[record["index"]] = record["label"]
-
-    def close(self) -> None:
-        """Nothing was opened."""
-
-    def __enter__(self) -> _LabelsSink:  # noqa: PYI034  # nobody derives from it
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-
 def _film(folder: Path, artifact: Path, held: Dataset, config: DemoConfig) -> dict[str, Any]:
     """Write a film of digits that were held out, and run an artifact over it as `framestep run` does."""
     film, lines = folder / "film.mp4", folder / "film.jsonl"
@@ -227,7 +205,7 @@ def _film(folder: Path, artifact: Path, held: Dataset, config: DemoConfig) -> di
     write_film(film, np.concatenate([chunk.frames for chunk in chunks]), fps=FPS)
     truth = [stream.labels[label] for label in np.concatenate([chunk.labels for chunk in chunks]).tolist()]
     lines.unlink(missing_ok=True)
-    answers = _LabelsSink()
+    answers = ListSink()
     with ExitStack() as stack:
         source = stack.enter_context(open_source(str(film)))
         sink = stack.enter_context(open_sink(f"jsonl:{lines}"))
@@ -236,11 +214,11 @@ def _film(folder: Path, artifact: Path, held: Dataset, config: DemoConfig) -> di
         "path": str(film),
         "answers": str(lines),
         "frames": summary.frames,
-        "events": answers.events,
-        "frame_accuracy": _share(answers.labels, truth),
+        "events": len(answers.events),
+        "frame_accuracy": _share(answers.frames, truth),
         "stages_us": {name: asdict(times) for name, times in summary.stages_us.items()},
     }
 
 
-def _share(answers: dict[int, str], truth: Sequence[str]) -> float:
-    return sum(answers.get(i) == label for i, label in enumerate(truth)) / len(truth)
+def _share(answers: Sequence[Record], truth: Sequence[str]) -> float:
+    return float(sum(answer["label"] == truth[answer["index"]] for answer in answers) / len(truth))
