@@ -197,7 +197,7 @@ class CalibrationSpec:
         frames: how many were rolled out.
         cuts: scene cuts among them.
         resets: state resets among them.
-        percentile: of the values that a range holds; 100 is all of them.
+        percentile: of a tensor's extremes, frame by frame, that its range holds; 100 is all of them.
         state_ranges: lowest and highest value of each state on the roll-out.
     """
 
