@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from converters.calibration import CALIBRATION_FRAMES
 from converters.convert import ConversionConfig, Converted, convert
 from converters.fidelity import FIDELITY_FRAMES, Gate, measure_fidelity
 from converters.loading import load_model
@@ -44,6 +45,7 @@ class ConversionRequest:
         gate: what the artifact must hold.
         frames: the length of the stream of the gate.
         calibrate: data to calibrate on; () for a run's own training part.
+        calibration_frames: rolled out for integer ranges; None for as many as are usual.
         plain: no graph rewrites.
         keep: write a file that fails its gate as `NAME.failed.tflite`.
     """
@@ -52,6 +54,7 @@ class ConversionRequest:
     gate: Gate = field(default_factory=Gate)
     frames: int = FIDELITY_FRAMES
     calibrate: tuple[str, ...] = ()
+    calibration_frames: int | None = None
     plain: bool = False
     keep: bool = False
 
@@ -216,6 +219,7 @@ def _config(
         input=picture,
         precision=request.precision,
         gate=request.gate,
+        calibration_frames=CALIBRATION_FRAMES if request.calibration_frames is None else request.calibration_frames,
         fidelity_frames=request.frames,
         plain=request.plain,
         keep=request.keep,

@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     metavar="DATA",
     help="What int8 ranges are taken from; a run's own training data where not given.",
 )
+@click.option(
+    "--calibration-frames",
+    type=click.IntRange(min=10),
+    help="Rolled out for int8 ranges; as many as are usual where not given.",
+)
 @click.option("--min-agreement", type=click.FloatRange(0, 1), default=0.99, show_default=True)
 @click.option("--max-accuracy-drop", type=click.FloatRange(0, 1), default=0.01, show_default=True)
 @click.option(
@@ -55,6 +60,7 @@ def command(
     output: Path,
     precision: Any,
     calibrate: tuple[str, ...],
+    calibration_frames: int | None,
     min_agreement: float,
     max_accuracy_drop: float,
     frames: int,
@@ -84,6 +90,7 @@ def command(
         gate=Gate(min_agreement=min_agreement, max_accuracy_drop=max_accuracy_drop),
         frames=frames,
         calibrate=calibrate,
+        calibration_frames=calibration_frames,
         plain=plain,
         keep=keep,
     )
