@@ -54,9 +54,9 @@ def calibrate(
     stream: FrameStream,
     *,
     reset: ResetSpec,
-    frames: int = CALIBRATION_FRAMES,
+    frames: int | None = None,
     percentile: float = PERCENTILE,
-    progress: Callable[[int], None] = lambda _: None,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> Calibration:
     """Roll a step model out over a stream, and take each tap's range.
 
@@ -64,9 +64,9 @@ def calibrate(
         step_model: the float model.
         stream: what it will see, cuts included.
         reset: the policy that the artifact will have.
-        frames: how many to roll out.
+        frames: how many to roll out; None for `CALIBRATION_FRAMES`.
         percentile: of the per-frame extremes that lie within a range; 100 is all.
-        progress: told the number of frames done.
+        progress: told how many of how many frames are done.
 
     Raises:
         CalibrationError: where the stream's frames do not fit the model, or a value is not finite.
@@ -74,7 +74,8 @@ def calibrate(
     lows: list[npt.NDArray[np.float32]] = []
     highs: list[npt.NDArray[np.float32]] = []
     states, done, cuts, resets = step_model.initial_states(), 0, 0, 0
-    for chunk in stream.chunks(frames):
+    total = CALIBRATION_FRAMES if frames is None else frames
+    for chunk in stream.chunks(total):
         if chunk.frames.shape[1:] != tuple(step_model.frame_shape):
             raise CalibrationError(
                 f"The calibration frames of {stream.name} have shape {chunk.frames.shape[1:]}; the model expects "
@@ -85,7 +86,7 @@ def calibrate(
         lows.append(low)
         highs.append(high)
         done, cuts, resets = done + len(chunk), cuts + int(chunk.cuts.sum()), resets + int(back.sum())
-        progress(done)
+        progress(done, total)
     low, high = np.concatenate(lows), np.concatenate(highs)
     ranges = {tap.name: _range(tap, low[:, i], high[:, i], percentile) for i, tap in enumerate(step_model.taps)}
     return Calibration(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters.artifact_writer import pack_artifact
-from converters.calibration import CALIBRATION_FRAMES, Calibration, calibrate
+from converters.calibration import calibrate
 from converters.fidelity import FIDELITY_FRAMES, Gate, measure_fidelity
 from converters.graph_rewrites import dynamic_range, rewrite, smallest_runtime
 from converters.parity import measure_parity
@@ -21,9 +21,9 @@ from runtime.errors import CalibrationError, ConversionError, FidelityError
 from runtime.spec import DecisionSpec, FidelitySpec, InputSpec, ParitySpec, ResetSpec, Spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
-    from converters.calibration import Range
+    from converters.calibration import Calibration, Range
     from converters.step_model import StepModel
     from converters.stream import FrameStream
     from runtime.spec import Precision
@@ -47,7 +47,7 @@ class ConversionConfig:
         reset: when states go back.
         decision: how probabilities become events.
         gate: what the artifact must hold.
-        calibration_frames: rolled out for int8.
+        calibration_frames: rolled out for int8 and mixed; None for as many as it takes until the states have settled.
         fidelity_frames: the length of the stream of the gate.
         plain: no graph rewrites: the yardstick that they are measured against.
         keep: write a file that fails its gate as `NAME.failed.tflite`.
@@ -62,7 +62,7 @@ class ConversionConfig:
     reset: ResetSpec = field(default_factory=ResetSpec)
     decision: DecisionSpec = field(default_factory=DecisionSpec)
     gate: Gate = field(default_factory=Gate)
-    calibration_frames: int = CALIBRATION_FRAMES
+    calibration_frames: int | None = None
     fidelity_frames: int = FIDELITY_FRAMES
     plain: bool = False
     keep: bool = False
@@ -82,40 +82,86 @@ class Converted:
     spec: Spec
 
 
-def convert(
+@dataclass(frozen=True, kw_only=True)
+class Prepared:
+    """A model with what all of its precisions share, measured once.
+
+    Attributes:
+        step_model: its step form.
+        parity: the step against the model.
+        calibration: what a roll-out gave; None where no integer ranges were asked for.
+    """
+
+    step_model: StepModel
+    parity: ParitySpec
+    calibration: Calibration | None = None
+
+
+def prepare(
     model: Any,
     step_model: StepModel,
-    path: Path,
     config: ConversionConfig,
     *,
     calibration: FrameStream | None,
-    fidelity: FrameStream,
+    precisions: Collection[Precision] | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
-) -> Converted:
-    """Convert a trained sequence model, measure it, and write the artifact if its gate holds.
+) -> Prepared:
+    """Hold the step against its model, and calibrate it where a precision needs that: once for all that follow.
 
     Args:
         model: of tf_keras or Keras 3.
         step_model: its step form.
+        config: see `ConversionConfig`.
+        calibration: the stream that integer ranges come from.
+        precisions: that it will be converted to; that of `config` where not given.
+        progress: told the stage, and how many of how many frames it has done.
+
+    Raises:
+        ConversionError: where the labels do not fit, or the step does not equal the model.
+        CalibrationError: where frames to calibrate on are missing, or do not fit.
+    """
+    _check_shape(step_model, config)
+    parity = measure_parity(model, step_model)
+    parity.check()
+    wanted = [each for each in precisions or (config.precision,) if each in CALIBRATED]
+    if wanted and calibration is None:
+        raise CalibrationError(
+            f"{wanted[0]} needs frames to calibrate on. Give them with --calibrate, or take --precision dynamic."
+        )
+    return Prepared(
+        step_model=step_model,
+        parity=ParitySpec(frames=parity.frames, max_error=parity.max_error),
+        calibration=_calibrate(step_model, config, calibration, progress) if wanted and calibration else None,
+    )
+
+
+def convert(
+    prepared: Prepared,
+    path: Path,
+    config: ConversionConfig,
+    *,
+    fidelity: FrameStream,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
+) -> Converted:
+    """Convert to one precision, measure it, and write the artifact if its gate holds.
+
+    Args:
+        prepared: by `prepare`, for this precision among others.
         path: the artifact's; its folder must exist.
         config: see `ConversionConfig`.
-        calibration: the stream that integer ranges come from; needed for `CALIBRATED` alone.
         fidelity: the stream that the gate is measured on.
         progress: told the stage, and how many of how many frames it has done.
 
     Raises:
-        ConversionError: where the labels do not fit, the step does not equal the model, or the converter fails.
-        CalibrationError: where int8 lacks frames to calibrate on.
-        FidelityError: where the gate does not hold; `path` is then as it was.
+        ConversionError: where the converter fails.
+        FidelityError: where a gate does not hold; `path` is then as it was.
     """
     check_folder(path)
-    _check_shape(step_model, config)
-    parity = measure_parity(model, step_model)
-    parity.check()
-    calibrated = _calibrate(step_model, config, calibration, progress) if config.precision in CALIBRATED else None
+    step_model, calibration = prepared.step_model, prepared.calibration
+    calibrated = calibration if config.precision in CALIBRATED else None
     ranges = None if calibrated is None else calibrated.ranges
     network = network_of(step_model, config.precision, ranges=ranges, plain=config.plain)
-    spec = _spec(step_model, config, network, calibrated, ParitySpec(frames=parity.frames, max_error=parity.max_error))
+    spec = _spec(step_model, config, network, calibrated, prepared.parity)
     with replacing(path) as temporary:
         temporary.write_bytes(pack_artifact(network, spec))
         measured = _measure(step_model, temporary, config, fidelity, progress)
@@ -167,22 +213,14 @@ def _check_shape(step_model: StepModel, config: ConversionConfig) -> None:
 
 
 def _calibrate(
-    step_model: StepModel,
-    config: ConversionConfig,
-    stream: FrameStream | None,
-    progress: Callable[[str, int, int], None],
+    step_model: StepModel, config: ConversionConfig, stream: FrameStream, progress: Callable[[str, int, int], None]
 ) -> Calibration:
-    if stream is None:
-        raise CalibrationError(
-            f"{config.precision} needs frames to calibrate on. Give them with --calibrate, or take --precision dynamic."
-        )
-    total = config.calibration_frames
     return calibrate(
         step_model,
         stream,
         reset=config.reset,
-        frames=total,
-        progress=lambda done: progress("calibrating", done, total),
+        frames=config.calibration_frames,
+        progress=lambda done, total: progress("calibrating", done, total),
     )
 
 

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from converters.calibration import CALIBRATION_FRAMES
-from converters.convert import ConversionConfig, Converted, convert
+from converters.convert import ConversionConfig, Converted, check_folder, convert, prepare
 from converters.fidelity import FIDELITY_FRAMES, Gate, measure_fidelity
 from converters.loading import load_model
 from converters.step_model import build_step_model
@@ -45,7 +44,7 @@ class ConversionRequest:
         gate: what the artifact must hold.
         frames: the length of the stream of the gate.
         calibrate: data to calibrate on; () for a run's own training part.
-        calibration_frames: rolled out for integer ranges; None for as many as are usual.
+        calibration_frames: rolled out for integer ranges; None for as many as it takes.
         plain: no graph rewrites.
         keep: write a file that fails its gate as `NAME.failed.tflite`.
     """
@@ -88,6 +87,7 @@ def convert_run(
     Raises:
         FramestepError: as `converters.convert.convert`, and where the data cannot be loaded.
     """
+    check_folder(path)
     model = run.model()
     picture = run.input_spec
     step_model = build_step_model(model, scale=picture.scale, offset=picture.offset)
@@ -98,7 +98,8 @@ def convert_run(
     config = _config(run.name, run.labels, run.fps, picture, request)
     config = replace(config, reset=run.reset, made=dict(run.made))
     fidelity = stream_of(held_out, seed=FIDELITY_SEED)
-    return convert(model, step_model, path, config, calibration=calibration, fidelity=fidelity, progress=progress)
+    prepared = prepare(model, step_model, config, calibration=calibration, progress=progress)
+    return convert(prepared, path, config, fidelity=fidelity, progress=progress)
 
 
 def convert_model(
@@ -113,6 +114,7 @@ def convert_model(
     Raises:
         FramestepError: as `converters.convert.convert`, and where model or data cannot be loaded.
     """
+    check_folder(path)
     model = load_model(foreign.path, trust=foreign.trust)
     step_model = build_step_model(model, scale=foreign.scale, offset=foreign.offset)
     height, width, channels = step_model.frame_shape
@@ -130,7 +132,8 @@ def convert_model(
         calibration = stream_of(_unlabelled(picture, foreign.fps, request.calibrate), seed=CALIBRATION_SEED)
     fidelity = calibration or SyntheticStream(picture=picture)
     config = _config(foreign.path.stem, labels, foreign.fps, picture, request)
-    return convert(model, step_model, path, config, calibration=calibration, fidelity=fidelity, progress=progress)
+    prepared = prepare(model, step_model, config, calibration=calibration, progress=progress)
+    return convert(prepared, path, config, fidelity=fidelity, progress=progress)
 
 
 def verify(
@@ -219,7 +222,7 @@ def _config(
         input=picture,
         precision=request.precision,
         gate=request.gate,
-        calibration_frames=CALIBRATION_FRAMES if request.calibration_frames is None else request.calibration_frames,
+        calibration_frames=request.calibration_frames,
         fidelity_frames=request.frames,
         plain=request.plain,
         keep=request.keep,
