@@ -210,6 +210,24 @@ class CalibrationSpec:
 
 
 @dataclass(frozen=True, kw_only=True)
+class StateDrift:
+    """Where the float model's state went on a long stream, against where it was in calibration.
+
+    Attributes:
+        lowest: of its elements, on any frame.
+        highest: see `lowest`.
+        outside_first: fraction of the first tenth's frames on which it lay beyond the calibrated range by more than an
+            8-bit step; None where the artifact has no such range.
+        outside_last: the same of the last tenth.
+    """
+
+    lowest: float
+    highest: float
+    outside_first: float | None = None
+    outside_last: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class FidelitySpec:
     """How far the artifact's answers on a long stream are from the trained float model's.
 
@@ -222,6 +240,9 @@ class FidelitySpec:
         rmse: root of the mean squared difference of the probabilities.
         accuracy: the artifact's fraction of right frames, where labels exist.
         accuracy_reference: the float model's.
+        confident_disagreements: frames with another argmax although the float model's two largest probabilities are
+            more than 0.2 apart; None where nobody counted.
+        states: see `StateDrift`, by name.
     """
 
     source: str
@@ -232,6 +253,8 @@ class FidelitySpec:
     rmse: float
     accuracy: float | None = None
     accuracy_reference: float | None = None
+    confident_disagreements: int | None = None
+    states: dict[str, StateDrift] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
