@@ -66,11 +66,11 @@ def test_a_pruned_run_is_a_run_with_zeros_in_the_model_itself(run: Run, tmp_path
         if "kernel" in weight.name:
             assert float(np.mean(weight.numpy() == 0)) == pytest.approx(0.5, abs=0.01)
     assert [type(layer) for layer in model.layers] == [type(layer) for layer in run.model().layers]
-    assert loaded.training["pruned_from"] == "bars"
+    assert loaded.training["derivations"][-1]["from"] == "bars"
 
 
 def test_the_run_that_is_pruned_stays_and_is_not_written_to(run: Run) -> None:
-    with pytest.raises(ConfigError, match="is the run that is to be pruned"):
+    with pytest.raises(ConfigError, match="is the run that the new one is made from"):
         prune_run(run, run.folder, PruneConfig(sparsity=0.5), force=True)
 
 

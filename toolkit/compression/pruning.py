@@ -7,26 +7,22 @@ step is told to each one here, and there is nothing to strip at the end.
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import tensorflow as tf
-import tf_keras
 
 from runtime.errors import ConfigError
-from toolkit.training.environment import environment
-from toolkit.training.finishing import finish
+from toolkit.compression.derivation import Outcome, derive_run, fine_tuning
+from toolkit.compression.masks import prunable_layers, sparsity
 from toolkit.training.loop import Loop
-from toolkit.training.network import Network
-from toolkit.training.schedule import TrainConfig
-from toolkit.training.session import check_folder, make_batches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from toolkit.compression.derivation import Origin
     from toolkit.training.loop import Watcher
     from toolkit.training.run_folder import Run
 
@@ -83,7 +79,9 @@ class Pruner:
             initial_sparsity=0.0, final_sparsity=sparsity, begin_step=0, end_step=self._last, frequency=frequency
         )
         self._wrappers = []
-        for layer in _prunable_layers(model):
+        for layer, kernels in prunable_layers(model):
+            # A recurrent layer offers its cell's.
+            layer.get_prunable_weights = lambda kernels=kernels: kernels
             wrapper = sparsity_keras.prune_low_magnitude(layer, pruning_schedule=schedule)
             wrapper.build(layer.input_shape)
             self._wrappers.append(wrapper)
@@ -132,7 +130,7 @@ def prune_run(
 
     Args:
         run: stays as it is.
-        out: the new run's folder; it appears when all is done.
+        out: the new run's folder; see `derive_run`.
         config: see `PruneConfig`.
         force: take the place of the run that is there.
         watcher: see `Watcher`.
@@ -142,62 +140,22 @@ def prune_run(
         ConfigError: where `out` cannot be used.
         DatasetError: where the run's data is not there any more.
     """
-    if out.resolve() == run.folder.resolve():
-        raise ConfigError(f"{out} is the run that is to be pruned. Name another --out.")
-    check_folder(out, resume=False, force=force)
-    train, held = run.datasets()
-    settings = run.training["train"]
-    seed = int(settings["seed"])
-    epochs = config.epochs or max(1, round(settings["epochs"] / 2))
-    how = TrainConfig(
-        **{**settings, "epochs": epochs, "learning_rate": settings["learning_rate"] * config.rate, "patience": 0}
-    )
-    tf.config.experimental.enable_op_determinism()
-    tf_keras.utils.set_random_seed(seed)
-    network = Network(run.model(), scale=run.model_config.scale, offset=run.model_config.offset)
-    batches = make_batches(run.training, train)
-    pruner = Pruner(network.model, sparsity=config.sparsity, steps=epochs * len(batches))
-    loop = Loop(network, batches, held.clips, how, phase="pruned", watcher=watcher, after_step=pruner.after_step)
-    fitted = loop.run()
-    pruner.finish()
-    part = out.with_name(f".{out.name}.part")
-    shutil.rmtree(part, ignore_errors=True)
-    pruned = replace(
-        run,
-        folder=part,
-        name=out.resolve().name,
-        training={**run.training, "pruned_from": run.name, "prune": {"epochs": epochs, "sparsity": config.sparsity}},
-        seconds=fitted.history[-1].seconds,
-        sparsity=pruner.sparsity(),
-        made=environment(command),
-    )
-    try:
-        pruned = finish(pruned, network, train, held, fitted.history)
-        if out.exists():
-            shutil.rmtree(out)
-        part.replace(out)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
-    return replace(pruned, folder=out)
 
+    def make(origin: Origin) -> Outcome:
+        how = fine_tuning(run, epochs=config.epochs, share=0.5, rate=config.rate)
+        network, batches = origin.network, origin.batches
+        pruner = Pruner(network.model, sparsity=config.sparsity, steps=how.epochs * len(batches))
+        loop = Loop(
+            network, batches, origin.held.clips, how, phase="pruned", watcher=watcher, after_step=pruner.after_step
+        )
+        fitted = loop.run()
+        pruner.finish()
+        return Outcome(
+            network=network,
+            history=fitted.history,
+            model_config=run.model_config,
+            sparsity=sparsity(network.model),
+            notes={"method": "magnitude", "epochs": how.epochs, "sparsity": config.sparsity},
+        )
 
-def _prunable_layers(model: Any) -> list[Any]:
-    """The layers with kernels, the encoder's own among them; a recurrent layer offers its cell's."""
-    found = []
-    for layer in model.layers:
-        if isinstance(layer, tf_keras.layers.TimeDistributed):
-            inner = layer.layer
-            found += _prunable_layers(inner) if isinstance(inner, tf_keras.Model) else []
-        elif isinstance(layer, tf_keras.layers.RNN):
-            kernels = [
-                getattr(layer.cell, name)
-                for name in ("kernel", "recurrent_kernel", "peephole_kernel")
-                if hasattr(layer.cell, name)
-            ]
-            layer.get_prunable_weights = lambda kernels=kernels: kernels
-            found.append(layer)
-        elif isinstance(layer, (tf_keras.layers.Conv2D, tf_keras.layers.Dense)) and not isinstance(
-            layer, tf_keras.layers.DepthwiseConv2D
-        ):
-            found.append(layer)
-    return found
+    return derive_run(run, out, make, force=force, command=command)
