@@ -96,7 +96,7 @@ def convert_run(
     if request.calibrate:
         calibration = stream_of(_unlabelled(picture, run.fps, request.calibrate), seed=CALIBRATION_SEED)
     config = _config(run.name, run.labels, run.fps, picture, request)
-    config = replace(config, reset=run.reset, made=dict(run.made))
+    config = replace(config, reset=run.reset, decision=run.decision, made=dict(run.made))
     fidelity = stream_of(held_out, seed=FIDELITY_SEED)
     prepared = prepare(model, step_model, config, calibration=calibration, progress=progress)
     return convert(prepared, path, config, fidelity=fidelity, progress=progress)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from runtime.errors import ConfigError
-from runtime.spec import InputSpec, ResetSpec
+from runtime.spec import DecisionSpec, InputSpec, ResetSpec
 from toolkit.training.run_folder import Run, save_model
 from toolkit.training.session import check_folder, train_run
 
@@ -91,6 +91,20 @@ def test_whole_clips_ask_for_a_reset_every_clip(bars_request: TrainRequest, tmp_
     run = train_run(request, tmp_path / "run")
     assert run.reset == ResetSpec(policy="every", every_frames=9)
     assert run.baselines == {"single_frame": None, "shuffled_order": None}
+
+
+def test_a_run_of_before_decisions_were_fitted_has_the_default(copy: Path) -> None:
+    path = copy / "run.json"
+    plain = json.loads(path.read_text(encoding="utf-8"))
+    del plain["decision"]
+    path.write_text(json.dumps(plain), encoding="utf-8")
+    assert Run.load(copy).decision == DecisionSpec()
+
+
+def test_a_runs_decision_is_kept(copy: Path) -> None:
+    decision = DecisionSpec(smoothing=0.1, on=0.9, off=0.2, minimum_frames=7, refractory_frames=15)
+    replace(Run.load(copy), decision=decision).save()
+    assert Run.load(copy).decision == decision
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from runtime.errors import DatasetError
-from runtime.spec import DecisionSpec, InputSpec, ResetSpec
 from toolkit.data.dataset import DataConfig, Dataset
 from toolkit.data.digits import DIGITS
 from toolkit.data.loading import Progress, load_dataset
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from runtime.interpreter import Choice
+    from runtime.spec import DecisionSpec, InputSpec, ResetSpec
 
 Part = Literal["validation", "all"]
 
@@ -144,7 +144,7 @@ def _open_run(path: Path) -> Subject:
         fps=run.fps,
         input=picture,
         reset=run.reset,
-        decision=DecisionSpec(),
+        decision=run.decision,
         run=run,
     )
 

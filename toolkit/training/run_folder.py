@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.atomic import replacing
 from runtime.errors import ConfigError, SpecError
-from runtime.spec import InputSpec, ResetSpec, from_plain
+from runtime.spec import DecisionSpec, InputSpec, ResetSpec, from_plain
 from toolkit.data.dataset import DataConfig
 from toolkit.models.config import ModelConfig
 
@@ -66,6 +66,7 @@ class Run:
         fps: frames a second of the data.
         data: see `DataRequest`.
         reset: when a stream's states go back.
+        decision: how probabilities become events.
         training: how it was trained, as JSON types.
         results: what was measured on the clips held out, as JSON types; `val_accuracy` at least.
         baselines: accuracies of `single_frame` and `shuffled_order`; None where they were not measured.
@@ -81,6 +82,7 @@ class Run:
     fps: float
     data: DataRequest
     reset: ResetSpec = field(default_factory=ResetSpec)
+    decision: DecisionSpec = field(default_factory=DecisionSpec)
     training: Mapping[str, Any] = field(default_factory=dict)
     results: Mapping[str, Any] = field(default_factory=dict)
     baselines: Mapping[str, float | None] = field(default_factory=dict)
@@ -179,6 +181,8 @@ class Run:
             config["labels"] = tuple(config["labels"])
         try:
             reset = from_plain(ResetSpec, plain["reset"], "reset")
+            # Runs of before it was fitted have none.
+            decision = from_plain(DecisionSpec, plain.get("decision", {}), "decision")
         except SpecError as error:
             raise ConfigError(f"{folder / RUN_FILE} cannot be read: {error}") from None
         return cls(
@@ -189,6 +193,7 @@ class Run:
             fps=plain["fps"],
             data=DataRequest(**{**data, "sources": tuple(data["sources"]), "config": DataConfig(**config)}),
             reset=reset,
+            decision=decision,
             training=plain["training"],
             results=plain["results"],
             baselines=plain["baselines"],
