@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
     import numpy.typing as npt
 
-__all__ = ["Finish", "State", "StepModel", "Tap", "build_step_model"]
+__all__ = ["Finish", "State", "StepModel", "Tap", "Trace", "build_step_model"]
 
 States: TypeAlias = "Mapping[str, npt.NDArray[np.float32]]"
+_NO_LIMITS = np.zeros((0, 2), np.float32)
+
 Finish: TypeAlias = Literal["as it is", "softmax", "binary"]
 """What becomes of the model's output: a softmax is put behind logits, and one sigmoid unit becomes two classes."""
 
@@ -43,6 +45,21 @@ class _Answer:
     next_states: Mapping[str, Any]
     scope: Scope
     finish: Finish
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trace:
+    """Some frames' answers, and how far the states went.
+
+    Attributes:
+        probabilities: float32 [n, classes].
+        lowest: of each state's elements after each frame, float32 [n, states], in the order of `StepModel.states`.
+        highest: see `lowest`.
+    """
+
+    probabilities: npt.NDArray[np.float32]
+    lowest: npt.NDArray[np.float32]
+    highest: npt.NDArray[np.float32]
 
 
 class StepModel:
@@ -74,8 +91,9 @@ class StepModel:
         self.classes = int(found.probabilities.shape[-1])
         self.finish: Finish = found.finish
         self.notes = tuple(found.scope.notes)
-        self._roll_out = self._compiled(observing=False)
-        self._observe = self._compiled(observing=True)
+        self._roll_out = self._compiled("answer")
+        self._trace = self._compiled("states")
+        self._observe = self._compiled("taps")
 
     def initial_states(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return the states of a stream's start, by name."""
@@ -107,8 +125,23 @@ class StepModel:
         Raises:
             FrameError: for frames of another shape or type.
         """
-        outputs = self._roll_out(*self._arguments(frames, states, resets))
+        outputs = self._roll_out(_NO_LIMITS, *self._arguments(frames, states, resets))
         return outputs[0].numpy(), self._named(outputs[1:])
+
+    def trace(
+        self,
+        frames: npt.NDArray[np.uint8],
+        states: States,
+        resets: npt.NDArray[np.bool_] | None = None,
+    ) -> tuple[Trace, dict[str, npt.NDArray[np.float32]]]:
+        """Step through frames like `roll_out`, and say how far each state goes.
+
+        Raises:
+            FrameError: for frames of another shape or type.
+        """
+        probabilities, lowest, highest, *after = self._trace(*self._arguments(frames, states, resets))
+        found = Trace(probabilities=probabilities.numpy(), lowest=lowest.numpy(), highest=highest.numpy())
+        return found, self._named(after)
 
     def observe(
         self,
@@ -124,8 +157,30 @@ class StepModel:
         Raises:
             FrameError: for frames of another shape or type.
         """
-        outputs = self._observe(*self._arguments(frames, states, resets))
+        outputs = self._observe(_NO_LIMITS, *self._arguments(frames, states, resets))
         return outputs[0].numpy(), outputs[1].numpy(), self._named(outputs[2:])
+
+    def simulate(
+        self,
+        frames: npt.NDArray[np.uint8],
+        states: States,
+        resets: npt.NDArray[np.bool_] | None = None,
+        *,
+        ranges: Mapping[str, Range],
+    ) -> tuple[npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
+        """Step through frames like `roll_out`, with every tap of `ranges` rounded to 8 bits; weights stay float.
+
+        One compiled loop serves all ranges of the same taps.
+
+        Raises:
+            FrameError: for frames of another shape or type.
+        """
+        names = tuple(ranges)
+        if names not in self._simulations:
+            self._simulations[names] = self._compiled(simulated=names)
+        limits = tf.constant([ranges[name] for name in names], tf.float32)
+        outputs = self._simulations[names](limits, *self._arguments(frames, states, resets))
+        return outputs[0].numpy(), self._named(outputs[1:])
 
     def save(self, folder: Path, *, ranges: Mapping[str, Range] | None = None) -> None:
         """Write a SavedModel with the signature `step`.
@@ -171,9 +226,13 @@ class StepModel:
         values = [tf.constant(states[state.name], tf.float32) for state in self.states]
         return [tf.constant(frames), tf.constant(resets), *values]
 
-    def _compiled(self, *, observing: bool) -> Any:
-        """Compile the loop over a chunk of any length."""
-        widths = [len(self.taps), len(self.taps)] if observing else [self.classes]
+    def _compiled(self, wanted: Literal["answer", "states", "taps"]) -> Any:
+        """Compile the loop over a chunk of any length, which keeps of each frame what is wanted."""
+        widths = {
+            "answer": [self.classes],
+            "states": [self.classes, len(self.states), len(self.states)],
+            "taps": [len(self.taps), len(self.taps)],
+        }[wanted]
 
         def roll(frames: Any, resets: Any, *states: Any) -> tuple[Any, ...]:
             count = tf.shape(frames)[0]
@@ -184,9 +243,11 @@ class StepModel:
                     state.name: tf.where(resets[index], tf.constant(state.initial, tf.float32), value)
                     for state, value in zip(self.states, states, strict=True)
                 }
-                scope = Scope(states=before, observing=observing)
+                scope = Scope(states=before, observing=wanted == "taps")
                 answer = self._walk(frames[index][None], scope)
-                rows = self._extremes(scope) if observing else [answer.probabilities[0]]
+                rows = self._extremes(scope) if wanted == "taps" else [answer.probabilities[0]]
+                if wanted == "states":
+                    rows += _extremes_of([answer.next_states[state.name] for state in self.states])
                 arrays = [array.write(index, row) for array, row in zip(arrays, rows, strict=True)]
                 return index + 1, [answer.next_states[state.name] for state in self.states], arrays
 
@@ -194,6 +255,7 @@ class StepModel:
             return (*(array.stack() for array in arrays), *states)
 
         signature = [
+            tf.TensorSpec((len(simulated), 2), tf.float32),
             tf.TensorSpec((None, *self.frame_shape), tf.uint8),
             tf.TensorSpec((None,), tf.bool),
             *(tf.TensorSpec(state.shape, tf.float32) for state in self.states),
@@ -202,7 +264,7 @@ class StepModel:
 
     def _extremes(self, scope: Scope) -> list[Any]:
         if not self.taps:
-            return [tf.zeros((0,)), tf.zeros((0,))]
+            return _extremes_of([])
         pairs = [scope.extremes[tap.name] for tap in self.taps]
         return [tf.stack([low for low, _ in pairs]), tf.stack([high for _, high in pairs])]
 
@@ -257,6 +319,16 @@ def build_step_model(model: Any, *, scale: float, offset: float) -> StepModel:
         UnsupportedLayerError: for a layer that one frame at a time cannot give, with the layer's name.
     """
     return StepModel(graph_of(model), scale=scale, offset=offset)
+
+
+def _extremes_of(values: Sequence[Any]) -> list[Any]:
+    """Return the lowest elements of each tensor, and the highest."""
+    if not values:
+        return [tf.zeros((0,)), tf.zeros((0,))]
+    return [
+        tf.stack([tf.reduce_min(value) for value in values]),
+        tf.stack([tf.reduce_max(value) for value in values]),
+    ]
 
 
 def _frame_of(graph: Graph) -> tuple[bool, int | None, tuple[int, int, int]]:
