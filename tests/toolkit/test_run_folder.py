@@ -168,5 +168,5 @@ def test_a_model_that_cannot_be_written_leaves_the_one_before(tmp_path: Path) ->
 
 def test_the_file_is_json_with_the_keys_that_people_look_for(finished_bars: Path) -> None:
     plain = json.loads((finished_bars / "run.json").read_text(encoding="utf-8"))
-    assert {"format", "name", "model", "labels", "fps", "data", "reset", "training", "results", "baselines",
+    assert {"format", "name", "model", "labels", "fps", "data", "reset", "decision", "training", "results", "baselines",
             "seconds", "sparsity", "made"} == plain.keys()  # fmt: skip
