@@ -51,9 +51,9 @@ def explicit(model: Any, frames: Any, *, int8: bool) -> bytes:
     step = build_step_model(model, scale=1 / 255, offset=0.0)
     ranges = None
     if int8:
-        low, high, _ = step.observe(frames, step.initial_states(), None)
+        trace, _ = step.observe(frames, step.initial_states(), None)
         known = {tap.name: tap.fixed or tap.bound for tap in step.taps}
-        measured = zip(step.taps, low.min(0), high.max(0), strict=True)
+        measured = zip(step.taps, trace.lowest.min(0), trace.highest.max(0), strict=True)
         ranges = {tap.name: known[tap.name] or (min(float(a), 0.0), max(float(b), 1e-4)) for tap, a, b in measured}
     with tempfile.TemporaryDirectory() as folder:
         step.save(Path(folder), ranges=ranges)

@@ -82,9 +82,9 @@ def calibrate(
                 f"{tuple(step_model.frame_shape)}. Give data of the model's size."
             )
         back = resets_of(reset, done, len(chunk))
-        low, high, states = step_model.observe(chunk.frames, states, back)
-        lows.append(low)
-        highs.append(high)
+        trace, states = step_model.observe(chunk.frames, states, back)
+        lows.append(trace.lowest)
+        highs.append(trace.highest)
         done, cuts, resets = done + len(chunk), cuts + int(chunk.cuts.sum()), resets + int(back.sum())
         progress(done, total)
     low, high = np.concatenate(lows), np.concatenate(highs)

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["Finish", "State", "StepModel", "Tap", "Trace", "build_step_model"]
 
 States: TypeAlias = "Mapping[str, npt.NDArray[np.float32]]"
-_NO_LIMITS = np.zeros((0, 2), np.float32)
-
 Finish: TypeAlias = Literal["as it is", "softmax", "binary"]
 """What becomes of the model's output: a softmax is put behind logits, and one sigmoid unit becomes two classes."""
 
@@ -49,11 +47,12 @@ class _Answer:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trace:
-    """Some frames' answers, and how far the states went.
+    """Some frames' answers, and how far the states, or the taps, went.
 
     Attributes:
         probabilities: float32 [n, classes].
-        lowest: of each state's elements after each frame, float32 [n, states], in the order of `StepModel.states`.
+        lowest: of each state's elements after each frame, float32 [n, states], in the order of `StepModel.states`; or
+            of each tap's, [n, taps].
         highest: see `lowest`.
     """
 
@@ -94,6 +93,7 @@ class StepModel:
         self._roll_out = self._compiled("answer")
         self._trace = self._compiled("states")
         self._observe = self._compiled("taps")
+        self._simulations: dict[tuple[str, ...], Any] = {}
 
     def initial_states(self) -> dict[str, npt.NDArray[np.float32]]:
         """Return the states of a stream's start, by name."""
@@ -125,7 +125,7 @@ class StepModel:
         Raises:
             FrameError: for frames of another shape or type.
         """
-        outputs = self._roll_out(_NO_LIMITS, *self._arguments(frames, states, resets))
+        outputs = self._roll_out(*self._arguments(frames, states, resets))
         return outputs[0].numpy(), self._named(outputs[1:])
 
     def trace(
@@ -148,17 +148,15 @@ class StepModel:
         frames: npt.NDArray[np.uint8],
         states: States,
         resets: npt.NDArray[np.bool_] | None = None,
-    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32], dict[str, npt.NDArray[np.float32]]]:
-        """Step through frames like `roll_out`, and return each tap's lowest and highest value a frame.
-
-        Returns:
-            Lowest [n, taps], highest [n, taps], and the states after the last frame.
+    ) -> tuple[Trace, dict[str, npt.NDArray[np.float32]]]:
+        """Step through frames like `roll_out`, and say how far each tap goes.
 
         Raises:
             FrameError: for frames of another shape or type.
         """
-        outputs = self._observe(_NO_LIMITS, *self._arguments(frames, states, resets))
-        return outputs[0].numpy(), outputs[1].numpy(), self._named(outputs[2:])
+        probabilities, lowest, highest, *after = self._observe(*self._arguments(frames, states, resets))
+        found = Trace(probabilities=probabilities.numpy(), lowest=lowest.numpy(), highest=highest.numpy())
+        return found, self._named(after)
 
     def simulate(
         self,
@@ -177,9 +175,9 @@ class StepModel:
         """
         names = tuple(ranges)
         if names not in self._simulations:
-            self._simulations[names] = self._compiled(simulated=names)
-        limits = tf.constant([ranges[name] for name in names], tf.float32)
-        outputs = self._simulations[names](limits, *self._arguments(frames, states, resets))
+            self._simulations[names] = self._compiled("answer", simulated=names)
+        limits = np.array([ranges[name] for name in names], np.float32).reshape(-1, 2)
+        outputs = self._simulations[names](*self._arguments(frames, states, resets, limits))
         return outputs[0].numpy(), self._named(outputs[1:])
 
     def save(self, folder: Path, *, ranges: Mapping[str, Range] | None = None) -> None:
@@ -214,7 +212,11 @@ class StepModel:
         return {state.name: value.numpy() for state, value in zip(self.states, states, strict=True)}
 
     def _arguments(
-        self, frames: npt.NDArray[np.uint8], states: States, resets: npt.NDArray[np.bool_] | None
+        self,
+        frames: npt.NDArray[np.uint8],
+        states: States,
+        resets: npt.NDArray[np.bool_] | None,
+        limits: npt.NDArray[np.float32] | None = None,
     ) -> list[Any]:
         if frames.shape[1:] != self.frame_shape or frames.dtype != np.uint8:
             raise FrameError(
@@ -224,17 +226,26 @@ class StepModel:
         if resets is None:
             resets = np.zeros(len(frames), np.bool_)
         values = [tf.constant(states[state.name], tf.float32) for state in self.states]
-        return [tf.constant(frames), tf.constant(resets), *values]
+        return [
+            tf.zeros((0, 2)) if limits is None else tf.constant(limits),
+            tf.constant(frames),
+            tf.constant(resets),
+            *values,
+        ]
 
-    def _compiled(self, wanted: Literal["answer", "states", "taps"]) -> Any:
-        """Compile the loop over a chunk of any length, which keeps of each frame what is wanted."""
+    def _compiled(self, wanted: Literal["answer", "states", "taps"], *, simulated: Sequence[str] = ()) -> Any:
+        """Compile the loop over a chunk of any length, which keeps of each frame what is wanted.
+
+        Its first argument is the ranges of the `simulated` taps, [n, 2].
+        """
         widths = {
             "answer": [self.classes],
             "states": [self.classes, len(self.states), len(self.states)],
-            "taps": [len(self.taps), len(self.taps)],
+            "taps": [self.classes, len(self.taps), len(self.taps)],
         }[wanted]
 
-        def roll(frames: Any, resets: Any, *states: Any) -> tuple[Any, ...]:
+        def roll(limits: Any, frames: Any, resets: Any, *states: Any) -> tuple[Any, ...]:
+            ranges = {name: limits[row] for row, name in enumerate(simulated)}
             count = tf.shape(frames)[0]
             arrays = [tf.TensorArray(tf.float32, count, element_shape=(width,)) for width in widths]
 
@@ -243,10 +254,12 @@ class StepModel:
                     state.name: tf.where(resets[index], tf.constant(state.initial, tf.float32), value)
                     for state, value in zip(self.states, states, strict=True)
                 }
-                scope = Scope(states=before, observing=wanted == "taps")
+                scope = Scope(states=before, ranges=ranges, observing=wanted == "taps")
                 answer = self._walk(frames[index][None], scope)
-                rows = self._extremes(scope) if wanted == "taps" else [answer.probabilities[0]]
-                if wanted == "states":
+                rows = [answer.probabilities[0]]
+                if wanted == "taps":
+                    rows += self._extremes(scope)
+                elif wanted == "states":
                     rows += _extremes_of([answer.next_states[state.name] for state in self.states])
                 arrays = [array.write(index, row) for array, row in zip(arrays, rows, strict=True)]
                 return index + 1, [answer.next_states[state.name] for state in self.states], arrays

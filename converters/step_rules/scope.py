@@ -207,7 +207,8 @@ class Scope:
 
     Args:
         states: the states' values by name; None gives each its initial value.
-        ranges: of the taps that become fake quantisation; the others stay what they are in float.
+        ranges: of the taps that become fake quantisation; the others stay what they are in float. Numbers become
+            attributes of the nodes, as the converter wants them; tensors [2] are read at every step.
         observing: keep every tap's lowest and highest value.
     """
 
@@ -215,7 +216,7 @@ class Scope:
         self,
         *,
         states: Mapping[str, Any] | None = None,
-        ranges: Mapping[str, Range] | None = None,
+        ranges: Mapping[str, Any] | None = None,
         observing: bool = False,
     ) -> None:
         self._values = states
@@ -255,7 +256,7 @@ class Scope:
         self.taps[name] = Tap(name=name, maps=maps, bound=bound_known, fixed=fixed_known)
         if name in self._ranges:
             # Fake quantisation saturates, so a bound costs no operator of its own.
-            return tf.quantization.fake_quant_with_min_max_args(x, *self._ranges[name])
+            return _quantised(x, self._ranges[name])
         if bound is not None:
             x = clipped(x, bound)
         if self._observing:
@@ -264,6 +265,12 @@ class Scope:
                 low, high = tf.minimum(low, self.extremes[name][0]), tf.maximum(high, self.extremes[name][1])
             self.extremes[name] = (low, high)
         return x
+
+
+def _quantised(x: Any, limits: Any) -> Any:
+    if isinstance(limits, tuple):
+        return tf.quantization.fake_quant_with_min_max_args(x, *limits)
+    return tf.quantization.fake_quant_with_min_max_vars(x, limits[0], limits[1])
 
 
 def clipped(x: Any, bound: Range) -> Any:

@@ -106,7 +106,8 @@ def test_bounds_of_a_cell_stand_in_its_taps() -> None:
 
 
 def test_observed_extremes_hold_a_tap_s_values_at_every_frame(cnn_lstm: StepModel) -> None:
-    low, high, states = cnn_lstm.observe(pixels(20, 12, 12, 1), cnn_lstm.initial_states())
+    trace, states = cnn_lstm.observe(pixels(20, 12, 12, 1), cnn_lstm.initial_states())
+    low, high = trace.lowest, trace.highest
     place = [tap.name for tap in cnn_lstm.taps].index("cell_c")
     assert low.shape == high.shape == (20, len(cnn_lstm.taps))
     assert low[-1, place] <= states["cell_c"].min()
@@ -116,7 +117,7 @@ def test_observed_extremes_hold_a_tap_s_values_at_every_frame(cnn_lstm: StepMode
 def test_observing_leaves_the_states_where_rolling_out_does(cnn_lstm: StepModel) -> None:
     frames, resets = pixels(9, 12, 12, 1), np.arange(9) % 4 == 3
     _, rolled = cnn_lstm.roll_out(frames, cnn_lstm.initial_states(), resets)
-    _, _, observed = cnn_lstm.observe(frames, cnn_lstm.initial_states(), resets)
+    _, observed = cnn_lstm.observe(frames, cnn_lstm.initial_states(), resets)
     # Not bit for bit: what observes keeps its operators apart, what does not has some fused.
     assert all(np.allclose(rolled[name], observed[name], atol=1e-6) for name in rolled)
 
@@ -149,9 +150,10 @@ def test_frames_of_another_size_are_refused(cnn_lstm: StepModel) -> None:
 def saved(step: StepModel, folder: Path, *, int8: bool = False) -> tuple[bytes, Any]:
     ranges = None
     if int8:
-        low, high, _ = step.observe(pixels(50, *step.frame_shape), step.initial_states())
+        trace, _ = step.observe(pixels(50, *step.frame_shape), step.initial_states())
+        low, high = trace.lowest.min(0), trace.highest.max(0)
         ranges = {
-            tap.name: tap.fixed or tap.bound or (min(0.0, float(low[:, i].min())), max(1e-3, float(high[:, i].max())))
+            tap.name: tap.fixed or tap.bound or (min(0.0, float(low[i])), max(1e-3, float(high[i])))
             for i, tap in enumerate(step.taps)
         }
     step.save(folder, ranges=ranges)
