@@ -1,4 +1,4 @@
-"""Exact changes to a converted step network, so that the delegate takes it whole.
+"""Exact changes to a converted step network, so that the delegate takes it whole, and of nothing but what it needs.
 
 Each works on the FlatBuffer's object form and leaves every answer as it is, or nearer to the float model's.
 """
@@ -7,26 +7,27 @@ from __future__ import annotations
 
 from typing import Any
 
-import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-_IDENTIFIER = b"TFL3"
+from converters.graph_form import code_of, read_form, write_form
+from converters.slimming import RUNTIME_ENTRY, slim
+
 _OP = schema.BuiltinOperator
 _SMALLEST_DYNAMIC = 1024  # weights; the converter's own bound, under which int8 saves nothing
 _SMALLEST_SCALE = 1e-9  # of a channel whose weights are all zero
-_RUNTIME_ENTRY = b"min_runtime_version"
 _DYNAMIC_RUNTIME = "2.4.0"  # the first with both versions below
 _DYNAMIC_VERSIONS = {_OP.CONV_2D: 5, _OP.FULLY_CONNECTED: 9}  # what the converter itself writes for int8 weights
 
 
 def rewrite(network: bytes) -> bytes:
     """Apply all rewrites to a FlatBuffer."""
-    model = _read(network)
+    model = read_form(network)
     for graph in model.subgraphs:
         _casts_first(model, graph)
         _float_softmax(model, graph)
-    return _write(model, len(network))
+    slim(model)
+    return write_form(model)
 
 
 def dynamic_range(network: bytes) -> bytes:
@@ -35,13 +36,13 @@ def dynamic_range(network: bytes) -> bytes:
     Symmetric, `max|w| / 127`: one scale a matrix, one an output channel of a convolution. The converter's own dynamic
     range also takes depthwise convolutions, which the delegate then leaves out: mobilenet falls into 11 partitions.
     """
-    model = _read(network)
+    model = read_form(network)
     for graph in model.subgraphs:
         for operator in graph.operators:
-            if _code(model, operator) in _DYNAMIC_VERSIONS:
+            if code_of(model, operator) in _DYNAMIC_VERSIONS:
                 _store_int8(model, graph, operator)
     _raise_runtime(model, _DYNAMIC_RUNTIME)
-    return _write(model, len(network))
+    return write_form(model)
 
 
 def _store_int8(model: Any, graph: Any, operator: Any) -> None:
@@ -49,7 +50,7 @@ def _store_int8(model: Any, graph: Any, operator: Any) -> None:
     data = model.buffers[weights.buffer].data
     if weights.type != schema.TensorType.FLOAT32 or data is None or len(data) < 4 * _SMALLEST_DYNAMIC:
         return
-    code = _code(model, operator)
+    code = code_of(model, operator)
     values = np.frombuffer(bytes(data), np.float32)
     rows = values.reshape(weights.shape[0] if code == _OP.CONV_2D else 1, -1)
     scales = np.maximum(np.abs(rows).max(1), _SMALLEST_SCALE) / np.float32(127)
@@ -68,7 +69,7 @@ def smallest_runtime(network: bytes) -> str | None:
     model = schema.Model.GetRootAs(network, 0)
     for i in range(model.MetadataLength()):
         entry = model.Metadata(i)
-        if entry.Name() == _RUNTIME_ENTRY:
+        if entry.Name() == RUNTIME_ENTRY:
             return str(model.Buffers(entry.Buffer()).DataAsNumpy().tobytes().rstrip(b"\0").decode("ascii"))
     return None
 
@@ -76,7 +77,7 @@ def smallest_runtime(network: bytes) -> str | None:
 def _raise_runtime(model: Any, oldest: str) -> None:
     """Note the oldest TensorFlow Lite version that runs the network, unless a newer one is noted."""
     for entry in model.metadata or []:
-        if entry.name == _RUNTIME_ENTRY:
+        if entry.name == RUNTIME_ENTRY:
             buffer = model.buffers[entry.buffer]
             noted = bytes(buffer.data).rstrip(b"\0").decode("ascii")
             if _version(noted) < _version(oldest):
@@ -87,22 +88,6 @@ def _version(text: str) -> tuple[int, ...]:
     return tuple(int(part) for part in text.split("."))
 
 
-def _read(network: bytes) -> Any:
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(network, 0))
-
-
-def _write(model: Any, size: int) -> bytes:
-    builder = flatbuffers.Builder(size)
-    builder.Finish(model.Pack(builder), _IDENTIFIER)
-    return bytes(builder.Output())
-
-
-def _code(model: Any, operator: Any) -> int:
-    code = model.operatorCodes[operator.opcodeIndex]
-    # Codes under 127 also stand in the older, one-byte field.
-    return int(max(code.builtinCode, code.deprecatedBuiltinCode))
-
-
 def _casts_first(model: Any, graph: Any) -> None:
     """Put the frame's CAST before all else.
 
@@ -111,7 +96,7 @@ def _casts_first(model: Any, graph: Any) -> None:
     """
     inputs = {int(tensor) for tensor in graph.inputs}
     graph.operators.sort(
-        key=lambda each: not (_code(model, each) == _OP.CAST and all(int(t) in inputs for t in each.inputs))
+        key=lambda each: not (code_of(model, each) == _OP.CAST and all(int(t) in inputs for t in each.inputs))
     )
 
 
@@ -121,13 +106,13 @@ def _float_softmax(model: Any, graph: Any) -> None:
     XNNPACK leaves an int8 SOFTMAX out, and its answers come in steps of 1/256.
     """
     for operator in list(graph.operators):
-        if _code(model, operator) != _OP.SOFTMAX:
+        if code_of(model, operator) != _OP.SOFTMAX:
             continue
         quantised = int(operator.outputs[0])
         if graph.tensors[quantised].type != schema.TensorType.INT8:
             continue
         readers = [each for each in graph.operators if quantised in [int(t) for t in each.inputs]]
-        if len(readers) != 1 or _code(model, readers[0]) != _OP.DEQUANTIZE:
+        if len(readers) != 1 or code_of(model, readers[0]) != _OP.DEQUANTIZE:
             continue
         dequantize = readers[0]
         tensor = graph.tensors[quantised]
