@@ -48,7 +48,7 @@ def build_model(config: ModelConfig, *, weights: Path | None = None) -> Any:
         answers = layers.TimeDistributed(layers.GlobalAveragePooling2D(), name="mean")(answers)
     plan = PLANS.get(config.preset)
     if plan is not None and plan.head is not None:
-        answers = layers.Dense(plan.head, name="head")(answers)
+        answers = layers.Dense(config.head or plan.head, name="head")(answers)
         answers = _bounded(activation(config.activation, "head_activation"), bounds)(answers)
     answers = layers.Dense(config.classes, name="logits")(answers)
     return tf_keras.Model(clip, layers.Softmax(name="probabilities")(answers), name=f"{config.preset}_{config.cell}")

@@ -50,6 +50,9 @@ class ModelConfig:
         classes: how many there are.
         units: of the cell; filters for `convlstm`.
         depth: convolutions of the encoder.
+        filters: of each convolution, the first one first; for `mobilenet`, see `mobilenet_widths`.
+        features: of the dense layer between encoder and cell, where the preset has one.
+        head: of the dense layer between cell and classes, where the preset has one.
         activation: after each of them.
         pooling: where the preset pools.
         bounds: see `Bounds`.
@@ -66,6 +69,9 @@ class ModelConfig:
     classes: int
     units: int | None = None
     depth: int | None = None
+    filters: tuple[int, ...] | None = None
+    features: int | None = None
+    head: int | None = None
     activation: Activation = "relu"
     pooling: Pooling = "max"
     bounds: Bounds | None = None
@@ -82,10 +88,20 @@ class ModelConfig:
             )
             if getattr(self, name) not in get_args(options)
         ]
-        for name, lowest in (("width", 8), ("height", 8), ("classes", 2), ("units", 1), ("depth", 1)):
+        for name, lowest in (
+            ("width", 8),
+            ("height", 8),
+            ("classes", 2),
+            ("units", 1),
+            ("depth", 1),
+            ("features", 1),
+            ("head", 1),
+        ):
             value = getattr(self, name)
             if value is not None and value < lowest:
                 problems.append(f"{name} is {value}, and must be at least {lowest}")
+        if self.filters is not None and min(self.filters, default=0) < 1:
+            problems.append(f"filters are {self.filters}, and must be at least 1 each")
         if self.preset == "mobilenet":
             problems += self._mobilenet_problems()
         if problems:
@@ -142,6 +158,8 @@ class ModelConfig:
         try:
             if values.get("bounds") is not None:
                 values["bounds"] = Bounds(**values["bounds"])
+            if values.get("filters") is not None:
+                values["filters"] = tuple(values["filters"])
             return cls(**values)
         except TypeError as error:
             raise ConfigError(f"The model's configuration cannot be read: {error}. Train the model again.") from None

@@ -103,7 +103,7 @@ def build_encoder(config: ModelConfig, *, weights: Path | None = None) -> Any:
         raise ConfigError(f"--weights belongs to preset mobilenet, not to {config.preset}. Leave it out.")
     plan = PLANS[config.preset]
     maps = pictures
-    for number, block in enumerate(_blocks(plan, config.depth), start=1):
+    for number, block in enumerate(_blocks(plan, config), start=1):
         maps = _convolve(maps, block, number, config)
     if config.cell != "convlstm":
         maps = _finish(maps, plan, config)
@@ -119,12 +119,17 @@ def activation(kind: str, name: str) -> Any:
     return tf_keras.layers.Activation(kind, name=name)
 
 
-def _blocks(plan: Plan, depth: int | None) -> tuple[Convolution, ...]:
+def _blocks(plan: Plan, config: ModelConfig) -> tuple[Convolution, ...]:
+    depth = config.depth
     blocks = list(plan.convolutions[:depth])
     while depth is not None and len(blocks) < depth:
         last = blocks[-1]
         blocks.append(replace(last, filters=min(2 * last.filters, 128), kernel=3, stride=1))
-    return tuple(blocks)
+    if config.filters is None:
+        return tuple(blocks)
+    if len(config.filters) != len(blocks):
+        raise ConfigError(f"There are {len(config.filters)} filters for {len(blocks)} convolutions. Give one for each.")
+    return tuple(replace(block, filters=filters) for block, filters in zip(blocks, config.filters, strict=True))
 
 
 def _convolve(maps: Any, block: Convolution, number: int, config: ModelConfig) -> Any:
@@ -157,9 +162,21 @@ def _finish(maps: Any, plan: Plan, config: ModelConfig) -> Any:
         features = layers.Concatenate(name="profiles")([rows, columns])
     if plan.features is None:
         return features
-    features = layers.Dense(plan.features, use_bias=False, name="features")(features)
+    features = layers.Dense(config.features or plan.features, use_bias=False, name="features")(features)
     features = layers.BatchNormalization(momentum=_MOMENTUM, name="features_norm")(features)
     return activation(config.activation, "features_activation")(features)
+
+
+def mobilenet_widths(backbone: Any) -> dict[str, int]:
+    """Give the channels that may differ from the published network: of the first and last convolution and of every
+    expansion, by layer name, in their order. All others meet in a residual sum.
+    """
+    convolutions = [layer for layer in backbone.layers if isinstance(layer, tf_keras.layers.Conv2D)]
+    return {
+        layer.name: layer.filters
+        for layer in convolutions
+        if layer.name in ("Conv1", "Conv_1") or layer.name.endswith("_expand")
+    }
 
 
 def _mobilenet(config: ModelConfig, pictures: Any, weights: Path | None) -> Any:
@@ -171,6 +188,8 @@ def _mobilenet(config: ModelConfig, pictures: Any, weights: Path | None) -> Any:
         weights=None,
         pooling=None if maps_only else "avg",
     )
+    if config.filters is not None:
+        backbone = _with_widths(backbone, config.filters)
     if weights is not None:
         if not weights.is_file():
             raise ConfigError(f"{weights} does not exist. Name a file of MobileNetV2's weights.")
@@ -183,6 +202,21 @@ def _mobilenet(config: ModelConfig, pictures: Any, weights: Path | None) -> Any:
                 f"{config.channels} channels: {reason}. Take the file that belongs to it, or leave --weights out."
             ) from None
     return tf_keras.Model(backbone.input, backbone.output, name="encoder")
+
+
+def _with_widths(backbone: Any, filters: tuple[int, ...]) -> Any:
+    names = mobilenet_widths(backbone)
+    if len(filters) != len(names):
+        raise ConfigError(f"There are {len(filters)} filters for {len(names)} convolutions. Give one for each.")
+    widths = dict(zip(names, filters, strict=True))
+
+    def copy(layer: Any) -> Any:
+        config = layer.get_config()
+        if layer.name in widths:
+            config["filters"] = widths[layer.name]
+        return layer.__class__.from_config(config)
+
+    return tf_keras.models.clone_model(backbone, clone_function=copy)
 
 
 def _too_small(config: ModelConfig, number: int) -> ConfigError:
