@@ -18,12 +18,13 @@ from runtime.artifact import read_artifact
 from runtime.atomic import replacing
 from runtime.engine import Engine
 from runtime.errors import CalibrationError, ConversionError, FidelityError
-from runtime.spec import DecisionSpec, FidelitySpec, InputSpec, ParitySpec, ResetSpec, Spec
+from runtime.spec import DecisionSpec, InputSpec, ParitySpec, ResetSpec, Spec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
     from converters.calibration import Calibration, Range
+    from converters.reference import Reference
     from converters.step_model import StepModel
     from converters.stream import FrameStream
     from runtime.spec import Precision
@@ -141,6 +142,7 @@ def convert(
     config: ConversionConfig,
     *,
     fidelity: FrameStream,
+    reference: Reference | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Converted:
     """Convert to one precision, measure it, and write the artifact if its gate holds.
@@ -150,6 +152,7 @@ def convert(
         path: the artifact's; its folder must exist.
         config: see `ConversionConfig`.
         fidelity: the stream that the gate is measured on.
+        reference: the float model's answers on that stream, where they are known already.
         progress: told the stage, and how many of how many frames it has done.
 
     Raises:
@@ -164,11 +167,18 @@ def convert(
     spec = _spec(step_model, config, network, calibrated, prepared.parity)
     with replacing(path) as temporary:
         temporary.write_bytes(pack_artifact(network, spec))
-        measured = _measure(step_model, temporary, config, fidelity, progress)
+        measured = measure_fidelity(
+            step_model,
+            Engine(read_artifact(temporary)).stepper(),
+            fidelity,
+            frames=config.fidelity_frames,
+            reference=reference,
+            progress=lambda done: progress("measuring fidelity", done, config.fidelity_frames),
+        )
         spec = replace(spec, fidelity=measured)
         temporary.write_bytes(pack_artifact(network, spec))
         try:
-            config.gate.check(measured)
+            config.gate.check(measured, spec=spec)
         except FidelityError as error:
             kept = _keep_failed(temporary, path) if config.keep else None
             raise FidelityError(str(error), report={"path": kept, **describe(temporary, spec)}) from None
@@ -284,25 +294,6 @@ def _made(config: ConversionConfig) -> dict[str, str]:
 
     rewrites = "none" if config.plain else "casts first, float softmax"
     return {"framestep": __version__, "tensorflow": tf.__version__, "rewrites": rewrites} | config.made
-
-
-def _measure(
-    step_model: StepModel,
-    path: Path,
-    config: ConversionConfig,
-    stream: FrameStream,
-    progress: Callable[[str, int, int], None],
-) -> FidelitySpec:
-    total = config.fidelity_frames
-    return measure_fidelity(
-        step_model,
-        Engine(read_artifact(path)).stepper(),
-        stream,
-        labels=config.labels,
-        reset=config.reset,
-        frames=total,
-        progress=lambda done: progress("measuring fidelity", done, total),
-    )
 
 
 def _keep_failed(temporary: Path, path: Path) -> str:

@@ -8,27 +8,25 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from converters.convert import ConversionConfig, Converted, check_folder, convert, prepare
-from converters.fidelity import FIDELITY_FRAMES, Gate, measure_fidelity
+from converters.fidelity import FIDELITY_FRAMES, Gate
 from converters.loading import load_model
 from converters.step_model import build_step_model
 from converters.stream import NO_LABEL, StreamChunk
-from runtime.engine import Engine
 from runtime.errors import ConfigError
 from runtime.sources.synthetic import SyntheticSource
 from runtime.spec import InputSpec
 from toolkit.data.dataset import DataConfig
 from toolkit.data.loading import load_dataset
 from toolkit.data.streams import stream_of
-from toolkit.training.run_folder import Run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from converters.stream import FrameStream
-    from runtime.interpreter import Choice
-    from runtime.spec import FidelitySpec, Precision
+    from runtime.spec import Precision
     from toolkit.data.dataset import Dataset
+    from toolkit.training.run_folder import Run
 
 CALIBRATION_SEED = 0
 FIDELITY_SEED = 1
@@ -94,7 +92,7 @@ def convert_run(
     train, held_out = run.datasets()
     calibration = stream_of(train, seed=CALIBRATION_SEED)
     if request.calibrate:
-        calibration = stream_of(_unlabelled(picture, run.fps, request.calibrate), seed=CALIBRATION_SEED)
+        calibration = stream_of(unlabelled(picture, run.fps, request.calibrate), seed=CALIBRATION_SEED)
     config = _config(run.name, run.labels, run.fps, picture, request)
     config = replace(config, reset=run.reset, decision=run.decision, made=dict(run.made))
     fidelity = stream_of(held_out, seed=FIDELITY_SEED)
@@ -129,66 +127,14 @@ def convert_model(
     labels = foreign.labels or tuple(str(number) for number in range(step_model.classes))
     calibration: FrameStream | None = None
     if request.calibrate:
-        calibration = stream_of(_unlabelled(picture, foreign.fps, request.calibrate), seed=CALIBRATION_SEED)
+        calibration = stream_of(unlabelled(picture, foreign.fps, request.calibrate), seed=CALIBRATION_SEED)
     fidelity = calibration or SyntheticStream(picture=picture)
     config = _config(foreign.path.stem, labels, foreign.fps, picture, request)
     prepared = prepare(model, step_model, config, calibration=calibration, progress=progress)
     return convert(prepared, path, config, fidelity=fidelity, progress=progress)
 
 
-def verify(
-    file: Path,
-    against: Path,
-    sources: Sequence[str],
-    *,
-    frames: int = FIDELITY_FRAMES,
-    interpreter: Choice | None = None,
-    trust: bool = False,
-    progress: Callable[[str, int, int], None] = lambda *_: None,
-) -> FidelitySpec:
-    """Measure the fidelity of an artifact again, at any length, on any interpreter.
-
-    Args:
-        file: the artifact.
-        against: a run's folder or a Keras model.
-        sources: data; where it is what a run was trained on, its held-out part is taken.
-        frames: length of the stream.
-        interpreter: that runs the artifact.
-        trust: load classes and functions that framestep does not know.
-        progress: told the stage, and how many of how many frames it has done.
-
-    Raises:
-        ConfigError: where the two do not take the same frames, or have other classes.
-        FramestepError: where one of them, or the data, cannot be loaded.
-    """
-    engine = Engine.open(file, interpreter=interpreter)
-    spec = engine.spec
-    run = Run.load(against) if against.is_dir() else None
-    model = run.model() if run is not None else load_model(against, trust=trust)
-    step_model = build_step_model(model, scale=spec.input.scale, offset=spec.input.offset)
-    theirs = (tuple(step_model.frame_shape), step_model.classes)
-    ours = (spec.input.shape[1:], len(spec.labels))
-    if theirs != ours:
-        raise ConfigError(
-            f"{file} takes frames {ours[0]} and has {ours[1]} classes; {against} {theirs[0]} and {theirs[1]}. "
-            "Compare it with the model that it was converted from."
-        )
-    if run is not None and tuple(sources) == run.data.sources:
-        dataset = run.validation_dataset()
-    else:
-        dataset = _unlabelled(spec.input, spec.fps, sources)
-    return measure_fidelity(
-        step_model,
-        engine.stepper(),
-        stream_of(dataset, seed=FIDELITY_SEED),
-        labels=spec.labels,
-        reset=spec.reset,
-        frames=frames,
-        progress=lambda done: progress("measuring fidelity", done, frames),
-    )
-
-
-def _unlabelled(picture: InputSpec, fps: float, sources: Sequence[str]) -> Dataset:
+def unlabelled(picture: InputSpec, fps: float, sources: Sequence[str]) -> Dataset:
     """Load data in a model's size and at its rate, whether or not it has the model's labels."""
     config = DataConfig(
         width=picture.width, height=picture.height, colour=picture.colour, crop=picture.crop, fps=fps, labelled=False

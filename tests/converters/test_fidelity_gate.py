@@ -37,7 +37,7 @@ def test_too_little_agreement_is_told_with_both_values() -> None:
         Gate().check(replace(TRUE, agreement=0.9))
     assert str(caught.value) == (
         "Agreement with the float model over 3000 frames is 0.9000, below 0.99. "
-        "Try --precision dynamic, or calibrate on more of what it will see."
+        "Take another --precision, or calibrate on more of what it will see."
     )
 
 

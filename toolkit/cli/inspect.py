@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from toolkit.cli.fidelity_words import state_words
 from toolkit.cli.output import bytes_words, json_option, print_json
 
 
@@ -62,6 +63,7 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
         lines.append(("parity", f"largest difference {parity['max_error']:.1e} over {parity['frames']} frames"))
     if found["fidelity"]:
         lines.append(("fidelity", _fidelity(found["fidelity"])))
+        lines += [("drift", words) for words in state_words(found["fidelity"], found["calibration"])]
     return [*lines, *[("made", f"{key} {value}") for key, value in found["made"].items()], ("sha256", found["sha256"])]
 
 
@@ -78,7 +80,9 @@ def _delegate(delegated: dict[str, Any] | None) -> str:
 
 
 def _fidelity(fidelity: dict[str, Any]) -> str:
+    confident = fidelity["confident_disagreements"]
     return (
         f"agreement {fidelity['agreement']:.4f} over {fidelity['frames']} frames of {fidelity['source']}, "
         f"{fidelity['agreement_first']:.4f} in the first tenth, {fidelity['agreement_last']:.4f} in the last"
+        + ("" if confident is None else f"; confident disagreements {confident}")
     )

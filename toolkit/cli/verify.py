@@ -9,6 +9,16 @@ import click
 
 from toolkit.cli.output import json_option, print_json, say, staged_progress
 
+_FIGURES = (
+    "agreement",
+    "agreement_first",
+    "agreement_last",
+    "confident_disagreements",
+    "rmse",
+    "accuracy",
+    "accuracy_reference",
+)
+
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
@@ -17,6 +27,13 @@ from toolkit.cli.output import json_option, print_json, say, staged_progress
 @click.option("--frames", type=click.IntRange(min=10), default=3000, show_default=True, help="Length of the stream.")
 @click.option("--min-agreement", type=click.FloatRange(0, 1), default=0.99, show_default=True)
 @click.option("--max-accuracy-drop", type=click.FloatRange(0, 1), default=0.01, show_default=True)
+@click.option(
+    "--max-confident-disagreements",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Of frames on which the float model's two largest probabilities are more than 0.2 apart; any number where "
+    "not given.",
+)
 @click.option(
     "--interpreter",
     type=click.Choice(["litert", "tflite", "tensorflow"]),
@@ -32,6 +49,7 @@ def command(
     frames: int,
     min_agreement: float,
     max_accuracy_drop: float,
+    max_confident_disagreements: int | None,
     interpreter: Any,
     trust: bool,
     as_json: bool,
@@ -43,18 +61,33 @@ def command(
     from toolkit.cli.tensorflow import load_tensorflow
 
     load_tensorflow()
+    from dataclasses import asdict
+
     from converters.fidelity import Gate
-    from toolkit.conversion import verify
+    from toolkit.cli.fidelity_words import state_words
+    from toolkit.verification import verify
 
     with staged_progress() as progress:
-        figures = verify(file, against, data, frames=frames, interpreter=interpreter, trust=trust, progress=progress)
-    Gate(min_agreement=min_agreement, max_accuracy_drop=max_accuracy_drop).check(figures)
+        found = verify(file, against, data, frames=frames, interpreter=interpreter, trust=trust, progress=progress)
+    figures = {**asdict(found.fidelity), "interpreter": found.interpreter, "precision": found.spec.precision}
+    gate = Gate(
+        min_agreement=min_agreement,
+        max_accuracy_drop=max_accuracy_drop,
+        max_confident_disagreements=max_confident_disagreements,
+    )
+    gate.check(found.fidelity, figures, spec=found.spec)
     if as_json:
-        from dataclasses import asdict
-
-        print_json(asdict(figures))
+        print_json(figures)
         return
-    say(f"{figures.frames} frames of {figures.source}")
-    for name in ("agreement", "agreement_first", "agreement_last", "rmse", "accuracy", "accuracy_reference"):
-        value = getattr(figures, name)
-        click.echo(f"{name:<20} {'–' if value is None else f'{value:.4f}'}")
+    say(f"{found.fidelity.frames} frames of {found.fidelity.source}, on {found.interpreter}")
+    for name in _FIGURES:
+        click.echo(f"{name:<24} {_number(figures[name])}")
+    calibration = asdict(found.spec)["calibration"]
+    for words in state_words(figures, calibration):
+        click.echo(f"state {words}")
+
+
+def _number(value: float | None) -> str:
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "–" if value is None else str(value)

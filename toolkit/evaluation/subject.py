@@ -117,7 +117,7 @@ def load_part(
         DatasetError: where it cannot be used.
     """
     run = subject.run or like
-    own = run is not None and (not sources or _same(sources, run.data.sources))
+    own = run is not None and (not sources or same_sources(sources, run.data.sources))
     if run is not None and own and part != "all":
         return run.validation_dataset(), "validation"
     named = tuple(sources) or (run.data.sources if run is not None else ())
@@ -149,7 +149,8 @@ def _open_run(path: Path) -> Subject:
     )
 
 
-def _same(some: Sequence[str], others: Sequence[str]) -> bool:
+def same_sources(some: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether two lists name the same data, in whatever order and from wherever."""
     places, theirs = (
         sorted(source if source == DIGITS else str(Path(source).resolve()) for source in sources)
         for sources in (some, others)
