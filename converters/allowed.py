@@ -9,7 +9,16 @@ from converters.step_rules.cells import CELL_RULES
 
 _CONTAINERS = ("Functional", "InputLayer", "Model", "Sequential", "TimeDistributed")
 
-_OWN = ("AxisMean", "BoundedGRUCell", "BoundedLSTMCell", "BoundedRNNCell", "FrameDifference", "PeepholeLSTMCell")
+_OWN = (
+    "AxisMean",
+    "BoundedActivation",
+    "BoundedConvLSTM2D",
+    "BoundedGRUCell",
+    "BoundedLSTMCell",
+    "BoundedRNNCell",
+    "FrameDifference",
+    "PeepholeLSTMCell",
+)
 
 _OTHERS = {
     "initializers": (
@@ -53,6 +62,8 @@ _OWN_MODULES = frozenset(
     {
         "converters.layers.axis_mean",
         "converters.layers.bounded",
+        "converters.layers.bounded_activation",
+        "converters.layers.bounded_conv",
         "converters.layers.tf_keras_family",
         "converters.layers.keras3",
     }

@@ -11,16 +11,14 @@ from typing import TYPE_CHECKING, Any
 import tensorflow as tf
 import tf_keras
 
-from converters.layers.formulas import PACKAGE, checked_bounds, clip
+from converters.layers.formulas import PACKAGE, Limited, checked_bounds
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-class _Bounded:
+class _Bounded(Limited):
     """What the three cells share; it stands before the plain cell among their bases."""
-
-    bounds: dict[str, float] | None
 
     def __init__(self, units: int, *, bounds: Mapping[str, float] | None = None, **kwargs: Any) -> None:
         super().__init__(units, **kwargs)  # type: ignore[call-arg]  # the cell's
@@ -29,6 +27,10 @@ class _Bounded:
     def get_config(self) -> dict[str, Any]:
         """Return what the constructor needs."""
         return {**super().get_config(), "bounds": self.bounds}  # type: ignore[misc]  # the cell's
+
+    @property
+    def _is_plain(self) -> bool:
+        return self.bounds is None and self.limiter is None
 
     def _dropped(self, inputs: Any, h: Any, *, training: bool | None, gates: int) -> tuple[Any, Any]:
         for_input = self.get_dropout_mask_for_cell(inputs, training, count=gates)  # type: ignore[attr-defined]  # the cell's
@@ -56,20 +58,16 @@ class BoundedLSTMCell(_Bounded, tf_keras.layers.LSTMCell):  # type: ignore[misc]
 
     def call(self, inputs: Any, states: Sequence[Any], *, training: bool | None = None) -> tuple[Any, list[Any]]:
         """Take [B, features] and the states h and c, [B, units]; give h and the next states."""
-        if self.bounds is None:
+        if self._is_plain:
             h, new_states = super().call(inputs, states, training=training)
             return h, list(new_states)
-        pre = self.bounds.get("pre")
         inputs, h = self._dropped(inputs, states[0], training=training, gates=4)
-        from_input = tf.matmul(inputs, self.kernel)
+        from_input = tf.matmul(inputs, self._limit("kernel", self.kernel))
         if self.use_bias:
             from_input = from_input + self.bias
-        summed = clip(from_input, pre) + clip(tf.matmul(h, self.recurrent_kernel), pre)
-        i, f, g, o = tf.split(clip(summed, pre), 4, axis=-1)
-        gate = self.recurrent_activation
-        c = clip(gate(f) * states[1] + gate(i) * self.activation(g), self.bounds.get("c"))
-        new_h = gate(o) * self.activation(c)
-        return new_h, [new_h, c]
+        from_h = tf.matmul(h, self._limit("recurrent_kernel", self.recurrent_kernel))
+        summed = self._limit("from_input", from_input) + self._limit("from_h", from_h)
+        return self._lstm_tail(self._limit("pre", summed), states[1], self.recurrent_activation, self.activation)
 
 
 @tf_keras.saving.register_keras_serializable(package=PACKAGE)
@@ -85,20 +83,24 @@ class BoundedGRUCell(_Bounded, tf_keras.layers.GRUCell):  # type: ignore[misc]  
     def call(self, inputs: Any, states: Any, *, training: bool | None = None) -> tuple[Any, list[Any]]:
         """Take [B, features] and the state h, [B, units]; give h and the next state."""
         h_before = states[0] if isinstance(states, (list, tuple)) else states
-        if self.bounds is None:
+        if self._is_plain:
             h, new_states = super().call(inputs, states, training=training)
             return h, list(new_states) if isinstance(new_states, (list, tuple)) else [new_states]
-        pre = self.bounds.get("pre")
         inputs, h = self._dropped(inputs, h_before, training=training, gates=3)
-        z_input, r_input, g_input = tf.split(clip(self._product(inputs, self.kernel, 0), pre), 3, axis=-1)
+        units, kernel = self.units, self._limit("recurrent_kernel", self.recurrent_kernel)
+        from_input = self._limit("from_input", self._product(inputs, self._limit("kernel", self.kernel), 0))
+        z_input, r_input, g_input = tf.split(from_input, 3, axis=-1)
         if self.reset_after:
-            z_h, r_h, g_h = tf.split(clip(self._product(h, self.recurrent_kernel, 1), pre), 3, axis=-1)
+            z_h, r_h, g_h = tf.split(self._limit("from_h", self._product(h, kernel, 1)), 3, axis=-1)
         else:
-            z_h, r_h = tf.split(clip(tf.matmul(h, self.recurrent_kernel[:, : 2 * self.units]), pre), 2, axis=-1)
-        z = self.recurrent_activation(clip(z_input + z_h, pre))
-        r = self.recurrent_activation(clip(r_input + r_h, pre))
-        g_h = r * g_h if self.reset_after else clip(tf.matmul(r * h, self.recurrent_kernel[:, 2 * self.units :]), pre)
-        new_h = z * h_before + (1 - z) * self.activation(clip(g_input + g_h, pre))
+            z_h, r_h = tf.split(self._limit("from_h", tf.matmul(h, kernel[:, : 2 * units])), 2, axis=-1)
+        z = self._limit("z", self.recurrent_activation(self._limit("pre_z", z_input + z_h)))
+        r = self._limit("r", self.recurrent_activation(self._limit("pre_r", r_input + r_h)))
+        reset = self._limit("reset", r * (g_h if self.reset_after else h))
+        g_h = reset if self.reset_after else self._limit("from_reset", tf.matmul(reset, kernel[:, 2 * units :]))
+        g = self._limit("g", self.activation(self._limit("pre_g", g_input + g_h)))
+        added = self._limit("added", self._limit("rest", 1 - z) * g)
+        new_h = self._limit("h", self._limit("kept", z * h_before) + added)
         return new_h, [new_h]
 
     def _product(self, x: Any, kernel: Any, row: int) -> Any:
@@ -121,16 +123,16 @@ class BoundedRNNCell(_Bounded, tf_keras.layers.SimpleRNNCell):  # type: ignore[m
 
     def call(self, inputs: Any, states: Any, *, training: bool | None = None) -> tuple[Any, list[Any]]:
         """Take [B, features] and the state h, [B, units]; give h and the next state."""
-        if self.bounds is None:
+        if self._is_plain:
             h, new_states = super().call(inputs, states, training=training)
             return h, list(new_states) if isinstance(new_states, (list, tuple)) else [new_states]
-        pre = self.bounds.get("pre")
         inputs, h = self._dropped(
             inputs, states[0] if isinstance(states, (list, tuple)) else states, training=training, gates=1
         )
-        from_input = tf.matmul(inputs, self.kernel)
+        from_input = tf.matmul(inputs, self._limit("kernel", self.kernel))
         if self.use_bias:
             from_input = from_input + self.bias
-        summed = clip(clip(from_input, pre) + clip(tf.matmul(h, self.recurrent_kernel), pre), pre)
-        new_h = summed if self.activation is None else self.activation(summed)
+        from_h = tf.matmul(h, self._limit("recurrent_kernel", self.recurrent_kernel))
+        summed = self._limit("pre", self._limit("from_input", from_input) + self._limit("from_h", from_h))
+        new_h = self._limit("h", summed if self.activation is None else self.activation(summed))
         return new_h, [new_h]

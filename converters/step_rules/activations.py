@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -152,6 +153,18 @@ def relu(call: Call) -> Value:
     x = value.ready()
     kept = tf.where(x >= threshold, x if bound is None else tf.minimum(x, bound[1]), slope * (x - threshold))
     return call.answer(kept)
+
+
+@rule("BoundedActivation")
+def bounded_activation(call: Call) -> Value:
+    """Apply framestep's `BoundedActivation`: what it is given has a tap of its own, with the clip as its range."""
+    layer, value = call.layer, call.value
+    lowest, highest = layer.input_range
+    x = value.raw() if value.fuses_relu else value.ready()
+    x = call.scope.tap(f"{call.name}/{layer.activation}", x, bound=(lowest, highest))
+    if layer.activation == "tanh":
+        return call.answer(tf.tanh(x), fixed=TANH_RANGE)
+    return call.answer(tf.nn.elu(x), fixed=(math.expm1(lowest), highest))
 
 
 @rule("LeakyReLU")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import tensorflow as tf
 
+from converters.layers.formulas import bound_at
 from converters.step_rules.activations import name_of, tapped
 from converters.step_rules.linear import bias_of, dense_product, with_bias
 from converters.step_rules.registry import is_genuine
@@ -74,9 +75,9 @@ def step_cell(call: Call, name: str, cell: Any, x: Any) -> CellStep:
         call.scope.inside_cell = outside
 
 
-def _bound(cell: Any, which: str) -> Range | None:
-    bounds = getattr(cell, "bounds", None) or {}
-    return (-bounds[which], bounds[which]) if which in bounds else None
+def _bound(cell: Any, place: str) -> Range | None:
+    bound = bound_at(getattr(cell, "bounds", None), place)
+    return None if bound is None else (-bound, bound)
 
 
 class _Unit:
@@ -84,13 +85,12 @@ class _Unit:
 
     def __init__(self, scope: Scope, name: str, cell: Any) -> None:
         self.scope, self.name, self.cell = scope, name, cell
-        self.pre_bound = _bound(cell, "pre")
 
     def tap(self, what: str, x: Any, *, bound: Range | None = None, fixed: Range | None = None) -> Any:
         return self.scope.tap(f"{self.name}/{what}", x, bound=bound, fixed=fixed)
 
     def pre(self, what: str, x: Any) -> Any:
-        return self.tap(what, x, bound=self.pre_bound)
+        return self.tap(what, x, bound=_bound(self.cell, what))
 
     def gate(self, what: str, x: Any) -> Any:
         return tapped(self.scope, f"{self.name}/{what}", self.cell.recurrent_activation, x)
@@ -158,7 +158,7 @@ def peephole(call: Call, name: str, cell: Any, x: Any) -> CellStep:
     from_input = unit.pre("from_input", dense_product(x, array(cell.kernel), array(cell.bias)))
     from_h = unit.pre("from_h", tf.matmul(h, tf.constant(array(cell.recurrent_kernel))))
     from_c = unit.pre("from_c", tf.matmul(c, tf.constant(array(cell.peephole_kernel))))
-    products = unit.tap("products", from_input + from_h)
+    products = unit.pre("products", from_input + from_h)
     return _lstm_tail(unit, unit.pre("pre", products + from_c), c_name, c, h_name)
 
 
@@ -183,7 +183,7 @@ def gru(call: Call, name: str, cell: Any, x: Any) -> CellStep:
     r = unit.gate("r", unit.pre("pre_r", r_input + r_h))
     if cell.reset_after:
         saturating = name_of(cell.recurrent_activation) in _SATURATING
-        g_h = unit.tap("reset", r * g_h, fixed=unit.pre_bound if saturating else None)
+        g_h = unit.tap("reset", r * g_h, fixed=_bound(cell, "from_h") if saturating else None)
     else:
         reset = unit.tap("reset", r * h, fixed=_unit_range(cell))
         g_h = unit.pre("from_reset", dense_product(reset, kernel[:, 2 * units :], None))
@@ -216,7 +216,7 @@ def _activated(unit: _Unit, pre: Any) -> Any:
     return answer.tensor if answer.bound is None else clipped(answer.tensor, answer.bound)
 
 
-@cell_rule("ConvLSTM2DCell", "ConvLSTMCell")
+@cell_rule("ConvLSTM2DCell", "ConvLSTMCell", "BoundedConvLSTMCell")
 def conv_lstm(call: Call, name: str, cell: Any, x: Any) -> CellStep:
     """Take a frame through a convolutional LSTM cell: convolutions where the LSTM has products."""
     if len(cell.kernel_size) != 2 or cell.data_format != "channels_last":
@@ -224,12 +224,12 @@ def conv_lstm(call: Call, name: str, cell: Any, x: Any) -> CellStep:
     unit = _Unit(call.scope, name, cell)
     strides, padding = list(cell.strides), cell.padding.upper()
     product = tf.nn.conv2d(x, tf.constant(array(cell.kernel)), strides, padding, dilations=list(cell.dilation_rate))
-    from_input = unit.tap("from_input", with_bias(product, bias_of(cell)))
+    from_input = unit.pre("from_input", with_bias(product, bias_of(cell)))
     shape = (1, *from_input.shape[1:3], cell.filters)
     h_name, h = unit.state("h", shape, _unit_range(cell))
-    c_name, c = unit.state("c", shape, None)
-    from_h = unit.tap("from_h", tf.nn.conv2d(h, tf.constant(array(cell.recurrent_kernel)), 1, "SAME"))
-    return _lstm_tail(unit, unit.tap("pre", from_input + from_h), c_name, c, h_name)
+    c_name, c = unit.state("c", shape, _bound(cell, "c"))
+    from_h = unit.pre("from_h", tf.nn.conv2d(h, tf.constant(array(cell.recurrent_kernel)), 1, "SAME"))
+    return _lstm_tail(unit, unit.pre("pre", from_input + from_h), c_name, c, h_name)
 
 
 @cell_rule("StackedRNNCells")

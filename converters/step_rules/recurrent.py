@@ -37,11 +37,11 @@ def states_and_output(call: Call, output: Any, states: Sequence[Any]) -> Value |
     return [first, *(Value(call.scope, timed=False, tensor=state) for state in states)]
 
 
-@rule("LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM2D")
+@rule("LSTM", "GRU", "SimpleRNN", "RNN", "ConvLSTM2D", "BoundedConvLSTM2D")
 def recurrent(call: Call) -> Value | Sequence[Value]:
     """Apply a recurrent layer; dropout, unroll and stateful are nothing that a step sees."""
     refuse_what_needs_the_clip(call)
-    rank = 4 if call.node.kind == "ConvLSTM2D" or hasattr(call.layer.cell, "kernel_size") else 2
+    rank = 4 if call.node.kind.endswith("ConvLSTM2D") or hasattr(call.layer.cell, "kernel_size") else 2
     if call.value.rank != rank:
         call.refuse(f"its frames have {call.value.rank - 1} axes, and its cell takes {rank - 1}", "Flatten them first.")
     step = step_cell(call, call.name, call.layer.cell, call.value.ready())

@@ -6,7 +6,13 @@ from typing import Any
 
 import pytest
 
-from converters.layers import BoundedGRUCell, BoundedLSTMCell, BoundedRNNCell
+from converters.layers import (
+    BoundedActivation,
+    BoundedConvLSTM2D,
+    BoundedGRUCell,
+    BoundedLSTMCell,
+    BoundedRNNCell,
+)
 from runtime.errors import UnsupportedLayerError
 
 LAYERS: dict[str, list[dict[str, Any]]] = {
@@ -85,6 +91,7 @@ def test_bounded_cells(parity: Any) -> None:
         BoundedLSTMCell(4),
         BoundedGRUCell(4, bounds={"pre": 0.7}),
         BoundedGRUCell(4, bounds={"pre": 0.7}, reset_after=False),
+        BoundedGRUCell(4, bounds={"pre": 0.7, "from_input": 0.5, "from_h": 0.2, "candidate": 0.4}),
         BoundedRNNCell(4, bounds={"pre": 0.7}),
     ]
     clips = layers.Input((None, 6, 6, 1))
@@ -113,6 +120,24 @@ def test_conv_lstm(family: Any, parity: Any) -> None:
             *family.per_frame(layers.GlobalAveragePooling2D()),
         )
     )
+
+
+def test_a_bounded_conv_lstm_between_bounded_activations(parity: Any) -> None:
+    import tf_keras
+
+    layers = tf_keras.layers
+    stack = [
+        layers.TimeDistributed(layers.Conv2D(3, 3)),
+        layers.TimeDistributed(BoundedActivation("elu", bound=0.4)),
+        BoundedConvLSTM2D(3, 3, bounds={"pre": 0.7, "from_h": 0.2, "c": 0.3}, return_sequences=True, name="cell"),
+        layers.TimeDistributed(BoundedActivation("tanh", bound=0.1, name="end")),
+        layers.TimeDistributed(layers.Flatten()),
+    ]
+    model = tf_keras.Sequential([layers.Input((None, 6, 6, 1)), *stack, layers.Dense(3, activation="softmax")])
+    taps = {tap.name: tap for tap in parity(model).taps}
+    assert taps["cell_c"].bound == (-0.3, 0.3)
+    assert [taps[f"cell/{place}"].bound for place in ("from_input", "from_h")] == [(-0.7, 0.7), (-0.2, 0.2)]
+    assert taps["end/tanh"].bound == (-0.1, 0.1)
 
 
 def test_conv_lstm_without_sequences(family: Any, parity: Any) -> None:

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import tf_keras
 
-from converters.layers import BoundedGRUCell, BoundedLSTMCell, BoundedRNNCell, FrameDifference, PeepholeLSTMCell
+from converters.layers import (
+    BoundedActivation,
+    BoundedConvLSTM2D,
+    BoundedGRUCell,
+    BoundedLSTMCell,
+    BoundedRNNCell,
+    FrameDifference,
+    PeepholeLSTMCell,
+)
 from toolkit.models.config import DIFFERENCE_GAIN, Bounds
 from toolkit.models.encoders import PLANS, activation, build_encoder
 
@@ -67,13 +75,12 @@ def cell_units(config: ModelConfig) -> int:
 def _cell(config: ModelConfig, bounds: Bounds) -> Any:
     layers = tf_keras.layers
     units = cell_units(config)
-    clipped = {name: bound for name, bound in (("pre", bounds.pre), ("c", bounds.c)) if bound is not None} or None
     if config.cell == "none":
         return None
     if config.cell == "convlstm":
-        return layers.ConvLSTM2D(units, 3, padding="same", return_sequences=True, name="cell")
+        return BoundedConvLSTM2D(units, 3, bounds=bounds.cell, padding="same", return_sequences=True, name="cell")
     kinds = {"lstm": BoundedLSTMCell, "gru": BoundedGRUCell, "rnn": BoundedRNNCell, "peephole": PeepholeLSTMCell}
-    cell = kinds[config.cell](units, bounds=clipped)
+    cell = kinds[config.cell](units, bounds=bounds.cell)
     return layers.RNN(cell, return_sequences=True, name="cell")
 
 
@@ -88,6 +95,9 @@ def _copy(layer: Any) -> Any:
 
 
 def _bounded(layer: Any, bounds: Bounds) -> Any:
-    if layer.name not in bounds.activations or not isinstance(layer, tf_keras.layers.ReLU):
-        return layer
-    return tf_keras.layers.ReLU(max_value=bounds.activations[layer.name], name=layer.name)
+    bound = bounds.activations.get(layer.name)
+    if bound is not None and isinstance(layer, tf_keras.layers.ReLU):
+        return tf_keras.layers.ReLU(max_value=bound, name=layer.name)
+    if bound is not None and isinstance(layer, tf_keras.layers.Activation):
+        return BoundedActivation(layer.get_config()["activation"], bound=bound, name=layer.name)
+    return layer

@@ -26,15 +26,32 @@ _MOBILENET_MINIMUM = 32
 class Bounds:
     """Where a bounded model clips, so that its integer ranges are known.
 
+    Those of the cell are for plus and minus themselves; None leaves a place alone.
+
     Attributes:
-        activations: largest value of each ReLU of the encoder and of the head, by layer name.
-        pre: the cell's matrix products and their sum stay within plus and minus this; None leaves them alone.
-        c: an LSTM's c stays within plus and minus this; None leaves it alone.
+        activations: largest value of each ReLU and ELU of the encoder and of the head, and of what a tanh is given, by
+            layer name.
+        pre: of the cell's sums before its gates, and of its products that have no bound of their own.
+        c: of an LSTM's c.
+        from_input: of the product of the input.
+        from_h: of the product of h.
+        from_c: of the product of c, in the article's cell.
+        candidate: of the sum before a GRU's new h.
     """
 
     activations: Mapping[str, float] = field(default_factory=dict)
     pre: float | None = None
     c: float | None = None
+    from_input: float | None = None
+    from_h: float | None = None
+    from_c: float | None = None
+    candidate: float | None = None
+
+    @property
+    def cell(self) -> dict[str, float] | None:
+        """Those of the cell, as `converters.layers` take them; None where there are none."""
+        names = ("pre", "c", "from_input", "from_h", "from_c", "candidate")
+        return {name: bound for name in names if (bound := getattr(self, name)) is not None} or None
 
 
 @dataclass(frozen=True, kw_only=True)
