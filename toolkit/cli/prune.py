@@ -40,7 +40,8 @@ def command(
     from toolkit.cli.watching import Teller
 
     load_tensorflow()
-    from toolkit.compression.pruning import PruneConfig, prune_run
+    from toolkit.compression.pruning.config import PruneConfig
+    from toolkit.compression.pruning.methods import prune_run
     from toolkit.training.run_folder import Run
 
     with Teller() as watcher:

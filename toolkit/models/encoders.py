@@ -168,8 +168,9 @@ def _finish(maps: Any, plan: Plan, config: ModelConfig) -> Any:
 
 
 def mobilenet_widths(backbone: Any) -> dict[str, int]:
-    """Give the channels that may differ from the published network: of the first and last convolution and of every
-    expansion, by layer name, in their order. All others meet in a residual sum.
+    """Give the channels that may differ from the published network, by layer name, in their order.
+
+    Those are the first and the last convolution's and every expansion's; all others meet in a residual sum.
     """
     convolutions = [layer for layer in backbone.layers if isinstance(layer, tf_keras.layers.Conv2D)]
     return {
