@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
 from converters.fidelity import Gate
-from converters.resets import resets_of
 from runtime.errors import FidelityError
-from runtime.spec import FidelitySpec, ResetSpec
+from runtime.spec import FidelitySpec
 
 TRUE = FidelitySpec(
     source="digits",
@@ -60,17 +58,3 @@ def test_a_failed_gate_is_exit_status_3_and_carries_the_figures() -> None:
         Gate(min_agreement=1).check(TRUE)
     assert caught.value.exit_code == 3
     assert caught.value.report["agreement"] == 0.995
-
-
-@pytest.mark.parametrize("policy", ["never", "gap", "event"])
-def test_a_stream_without_gaps_is_never_reset(policy: str) -> None:
-    reset = ResetSpec(policy=policy)  # type: ignore[arg-type]  # parametrised over the literals
-    assert not resets_of(reset, 0, 50).any()
-
-
-def test_every_n_frames_resets_before_each_nth_whatever_the_chunks() -> None:
-    reset = ResetSpec(policy="every", every_frames=7)
-    whole = resets_of(reset, 0, 50)
-    parts = np.concatenate([resets_of(reset, 0, 20), resets_of(reset, 20, 30)])
-    np.testing.assert_array_equal(whole, parts)
-    assert np.flatnonzero(whole).tolist() == [7, 14, 21, 28, 35, 42, 49]
