@@ -14,7 +14,8 @@ from runtime.pipeline import Pipeline
 from runtime.sinks import open_sink
 from runtime.sources import open_source
 from runtime.testing import ListSink
-from toolkit.compression.pruning import PruneConfig, prune_run
+from toolkit.compression.pruning.config import PruneConfig
+from toolkit.compression.pruning.methods import prune_run
 from toolkit.conversion import ConversionRequest, convert_run
 from toolkit.data.dataset import DataConfig
 from toolkit.data.digits import DIGITS, FPS, DigitsConfig, DigitsStream, images_of
