@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ RANGES = {"h": (-1.0, 1.0)}
 FRAMES = 57
 
 
-def drawn(seed: int) -> tuple[npt.NDArray[np.float32], ...]:
+def drawn(seed: int) -> tuple[npt.NDArray[Any], ...]:
     """Answers, reference, lowest and highest of two states, and truth."""
     rng = np.random.default_rng(seed)
     reference = rng.dirichlet([0.5] * 3, FRAMES).astype(np.float32)
