@@ -147,6 +147,23 @@ def test_a_warped_picture_is_moved_and_gained_and_clipped() -> None:
     assert changed.sum() == 1
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_warped_pictures_are_those_of_tensorflows_own_transform(channels: int) -> None:
+    rng = np.random.default_rng(0)
+    pictures = rng.random((2, 3, 9, 12, channels), np.float32)
+    changes = np.stack([WarpConfig(drift=0.2).draw(rng, 3, 12, 9) for _ in range(2)])
+    moved = tf.raw_ops.ImageProjectiveTransformV3(
+        images=pictures.reshape(6, 9, 12, channels),
+        transforms=changes.reshape(6, 9)[:, :8],
+        output_shape=[9, 12],
+        interpolation="BILINEAR",
+        fill_mode="CONSTANT",
+        fill_value=0.0,
+    )
+    expected = np.minimum(moved.numpy().reshape(pictures.shape) * changes[:, :, 8, None, None, None], 1)
+    np.testing.assert_allclose(warped(tf.constant(pictures), tf.constant(changes), 1.0), expected, atol=1e-5)
+
+
 def test_warps_reach_what_the_encoder_sees(bars: tuple[Dataset, Dataset]) -> None:
     network = network_of(small(input="difference"))
     batch = ClipBatches(clips=bars[0].clips, batch_size=4, seed=0, warp=WarpConfig()).batch(0, 0)
@@ -264,6 +281,15 @@ def test_the_rate_stays_between_a_hundredth_and_the_highest(steps: int, warm_up:
     assert max(rates) <= 1
     assert min(rates) > 0
     assert rates.index(max(rates)) <= warm_up * steps + 1
+
+
+@given(st.integers(1, 200), st.integers(1, 50))
+def test_the_clips_held_out_are_looked_at_evenly_and_after_the_last_epoch(epochs: int, looks: int) -> None:
+    config = TrainConfig(epochs=epochs, looks=looks)
+    looked = [epoch for epoch in range(epochs) if config.looks_at(epoch)]
+    assert looked[-1] == epochs - 1
+    assert len(looked) == min(epochs, looks)
+    assert all(replace(config, patience=1).looks_at(epoch) for epoch in range(epochs))
 
 
 def test_every_problem_of_a_training_is_told_at_once() -> None:

@@ -32,10 +32,11 @@ def write_plot(rows: Sequence[Row], path: Path) -> None:
     left, right = figure.subplots(1, 2)
     places = range(1, len(rows) + 1)
     left.plot(places, [row.loss for row in rows], label="training")
-    left.plot(places, [row.val_loss for row in rows], label="held out")
+    looks = [place for place, row in enumerate(rows, start=1) if row.val_loss is not None]
+    left.plot(looks, [rows[place - 1].val_loss for place in looks], label="held out")
     left.set(xlabel="epoch", ylabel="cross-entropy")
     right.plot(places, [row.accuracy for row in rows], label="training, frames")
-    right.plot(places, [row.val_accuracy for row in rows], label="held out, clips")
+    right.plot(looks, [rows[place - 1].val_accuracy for place in looks], label="held out, clips")
     right.set(xlabel="epoch", ylabel="accuracy", ylim=(0, 1.02))
     for first, row in enumerate(rows):
         if first and row.phase != rows[first - 1].phase:

@@ -36,7 +36,7 @@ class Row:
         rate: the learning rate of its last step.
         loss: mean weighted cross-entropy of the frames trained on.
         accuracy: weighted fraction of the frames trained on whose argmax was right.
-        val_loss: see `Answers.loss`; None where no clips are looked at.
+        val_loss: see `Answers.loss`; None where no clips were looked at.
         val_accuracy: fraction of the clips held out that were told right; None as above.
         seconds: since the phase began, stops left out.
     """
@@ -90,7 +90,7 @@ class Loop:
     Args:
         network: is trained in place.
         batches: see `Batches`.
-        held: clips that are looked at after every epoch.
+        held: clips that are looked at; see `TrainConfig.looks`.
         config: see `TrainConfig`.
         phase: its name.
         checkpoint: file of this phase to write to, and to resume from where it exists; None for neither.
@@ -222,7 +222,7 @@ class Loop:
 
     def _close_epoch(self) -> None:
         self._exchange()
-        answers = self._network.answers(self._held) if self._held else None
+        answers = self._network.answers(self._held) if self._held and self._config.looks_at(self._epoch) else None
         loss, right, weight = self._sums
         row = Row(
             phase=self._phase,

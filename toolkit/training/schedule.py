@@ -27,6 +27,7 @@ class TrainConfig:
         patience: epochs without a lower validation loss after which training ends, the best weights kept; 0 for none:
             then it goes to the end of the schedule and keeps the last weights, which no look at the validation part
             has chosen.
+        looks: how often the clips held out are looked at, evenly over the epochs; after each where `patience` needs it.
         seed: of everything that is drawn.
     """
 
@@ -38,6 +39,7 @@ class TrainConfig:
     clip_norm: float = 1.0
     warm_up: float = 0.03
     patience: int = 0
+    looks: int = 16
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -51,6 +53,7 @@ class TrainConfig:
                 ("averaging", "0 or more, and below 1", 0 <= self.averaging < 1),
                 ("warm_up", "0 to 1", 0 <= self.warm_up <= 1),
                 ("patience", "at least 0", self.patience >= 0),
+                ("looks", "at least 1", self.looks >= 1),
                 ("seed", "at least 0", self.seed >= 0),
                 ("optimizer", f"one of {', '.join(get_args(Optimizer))}", self.optimizer in get_args(Optimizer)),
             )
@@ -66,6 +69,10 @@ class TrainConfig:
             return self.learning_rate * (step + 1) / (rising + 1)
         done = (step - rising) / max(1.0, steps - rising)
         return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def looks_at(self, epoch: int) -> bool:
+        """Tell whether the clips held out are looked at after an epoch, 0 to `epochs` - 1; after the last they are."""
+        return bool(self.patience) or (epoch + 1) * self.looks // self.epochs > epoch * self.looks // self.epochs
 
     def make_optimizer(self) -> Any:
         """Make the optimiser; the loop sets its rate at every step."""
