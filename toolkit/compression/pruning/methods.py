@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from toolkit.compression.derivation import derive_run
+from toolkit.compression.pruning.channels import remove_channels
 from toolkit.compression.pruning.magnitude import make_zeros
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def prune_run(
     """
 
     def make(origin: Origin) -> Outcome:
-        return make_zeros(origin, config, watcher)
+        work = remove_channels if config.method == "channels" else make_zeros
+        return work(origin, config, watcher)
 
     return derive_run(run, out, make, force=force, command=command)
