@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolkit.cli.events import tell_fit, tell_resets
 from toolkit.cli.failure import INTERRUPTED
 from toolkit.cli.output import json_option, print_json, print_table, say
+from toolkit.cli.reset import POLICY
 from toolkit.cli.size import SIZE
 
 if TYPE_CHECKING:
@@ -70,6 +73,21 @@ _POSITIVE = click.IntRange(min=1)
     "--validation", type=click.FloatRange(0, 1, min_open=True, max_open=True), default=0.25, show_default=True
 )
 @click.option("--bound/--no-bound", default=True, show_default=True, help="End with a phase that bounds int8 ranges.")
+@click.option(
+    "--reset",
+    type=POLICY,
+    default="auto",
+    show_default=True,
+    metavar=POLICY.choices,
+    help="When the states of a stream go back; auto measures it on what was held out.",
+)
+@click.option(
+    "--false-alarms-per-hour",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="That the decision is fitted to, on what was held out.",
+)
 @click.option("--baselines/--no-baselines", default=True, show_default=True, help="One frame, and shuffled order.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run, given the same options.")
 @click.option("--force", is_flag=True, help="Replace the run in --out.")
@@ -100,6 +118,10 @@ def command(*, out: Path, resume: bool, force: bool, as_json: bool, **options: A
                 "run": run.folder,
                 "val_accuracy": run.val_accuracy,
                 "baselines": run.baselines,
+                "reset": asdict(run.reset),
+                "decision": asdict(run.decision),
+                "resets": run.results.get("resets"),
+                "events": run.results.get("events"),
                 "seconds": run.seconds,
                 "val_accuracy_unbounded": run.training.get("val_accuracy_unbounded"),
                 "per_class": run.results["per_class"],
@@ -131,6 +153,7 @@ def _request(
     from toolkit.data.digits import DIGITS
     from toolkit.models.config import ModelConfig
     from toolkit.training.bounding import BoundingConfig
+    from toolkit.training.choosing import ChoosingConfig
     from toolkit.training.defaults import DEFAULTS
     from toolkit.training.run_folder import DataRequest
     from toolkit.training.schedule import TrainConfig
@@ -183,6 +206,7 @@ def _request(
         window=WindowConfig(frames=options["window"], speed=0.25 if augment else 0.0),
         warp=WarpConfig(mirror=options["mirror"]) if augment else None,
         bounding=BoundingConfig() if options["bound"] else None,
+        choosing=ChoosingConfig(false_alarms_per_hour=options["false_alarms_per_hour"], reset=options["reset"]),
         steps=None if options["epochs"] else (defaults.digits_steps if only_digits else defaults.steps),
         baseline_share=0.5 if options["baselines"] else 0.0,
         weights=options["weights"],
@@ -194,4 +218,7 @@ def _tell(run: Run) -> None:
     for name, value in run.baselines.items():
         rows.append((name.replace("_", " "), None if value is None else f"{value:.4f}"))
     print_table(("held out", "accuracy"), rows)
+    if "events" in run.results:
+        tell_resets(run.results["resets"])
+        tell_fit(run.results["events"])
     click.echo(f"{run.folder}: {run.results['clips_trained']} clips trained on, {run.seconds:.0f} s")

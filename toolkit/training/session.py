@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from toolkit.training.baselines import Baseline
     from toolkit.training.batches import Batches
     from toolkit.training.bounding import BoundingConfig
+    from toolkit.training.choosing import ChoosingConfig
     from toolkit.training.loop import Row, Watcher
     from toolkit.training.run_folder import DataRequest
     from toolkit.training.schedule import TrainConfig
@@ -58,6 +59,7 @@ class TrainRequest:
         window: see `WindowConfig`.
         warp: see `WarpConfig`; None changes nothing.
         bounding: see `BoundingConfig`; None leaves the phase out.
+        choosing: see `ChoosingConfig`; None leaves the reset policy a guess, and the decision the default.
         steps: where not None, `train.epochs` is made so many that they have about these steps.
         baseline_share: epochs of each baseline, as a fraction of the model's; 0 leaves them out.
         weights: a file for preset mobilenet.
@@ -71,6 +73,7 @@ class TrainRequest:
     window: WindowConfig
     warp: WarpConfig | None = None
     bounding: BoundingConfig | None = None
+    choosing: ChoosingConfig | None = None
     steps: int | None = None
     baseline_share: float = 0.5
     weights: Path | None = None
@@ -198,7 +201,7 @@ class _Session:
             seconds=round(seconds, 3),
             made=environment(command),
         )
-        return finish(run, network, self._data, self._held, rows)
+        return finish(run, network, self._data, self._held, rows, watcher=self._watcher)
 
     def _fit(
         self, network: Network, batches: Batches, config: TrainConfig, phase: str, before: Sequence[Row]
