@@ -137,7 +137,7 @@ def lstm(call: Call, name: str, cell: Any, x: Any) -> CellStep:
     h_name, h = unit.state("h", (1, cell.units), _unit_range(cell))
     c_name, c = unit.state("c", (1, cell.units), _bound(cell, "c"))
     from_input = unit.pre("from_input", dense_product(x, array(cell.kernel), bias_of(cell)))
-    from_h = unit.pre("from_h", tf.matmul(h, tf.constant(array(cell.recurrent_kernel))))
+    from_h = unit.pre("from_h", dense_product(h, array(cell.recurrent_kernel), None))
     return _lstm_tail(unit, unit.pre("pre", from_input + from_h), c_name, c, h_name)
 
 
@@ -156,8 +156,8 @@ def peephole(call: Call, name: str, cell: Any, x: Any) -> CellStep:
     h_name, h = unit.state("h", (1, cell.units), TANH_RANGE)
     c_name, c = unit.state("c", (1, cell.units), _bound(cell, "c"))
     from_input = unit.pre("from_input", dense_product(x, array(cell.kernel), array(cell.bias)))
-    from_h = unit.pre("from_h", tf.matmul(h, tf.constant(array(cell.recurrent_kernel))))
-    from_c = unit.pre("from_c", tf.matmul(c, tf.constant(array(cell.peephole_kernel))))
+    from_h = unit.pre("from_h", dense_product(h, array(cell.recurrent_kernel), None))
+    from_c = unit.pre("from_c", dense_product(c, array(cell.peephole_kernel), None))
     products = unit.pre("products", from_input + from_h)
     return _lstm_tail(unit, unit.pre("pre", products + from_c), c_name, c, h_name)
 
@@ -201,7 +201,7 @@ def simple_rnn(call: Call, name: str, cell: Any, x: Any) -> CellStep:
     unit = _Unit(call.scope, name, cell)
     h_name, h = unit.state("h", (1, cell.units), _unit_range(cell))
     from_input = unit.pre("from_input", dense_product(x, array(cell.kernel), bias_of(cell)))
-    from_h = unit.pre("from_h", tf.matmul(h, tf.constant(array(cell.recurrent_kernel))))
+    from_h = unit.pre("from_h", dense_product(h, array(cell.recurrent_kernel), None))
     pre = unit.pre("pre", from_input + from_h)
     h = unit.next(h_name, _activated(unit, pre), fixed=_unit_range(cell))
     return CellStep(output=h, states=(h,))

@@ -99,10 +99,15 @@ def separable_conv2d(call: Call) -> Value:
 
 
 def dense_product(x: Any, kernel: Any, bias: Any) -> Any:
-    """Multiply the last axis of [1, ..., features] by a kernel."""
+    """Multiply the last axis of [1, ..., features] by a kernel.
+
+    It is a convolution over one place, for 8 bits: interpreters of every age know a scale for each output of a
+    convolution, and one for all outputs of a FULLY_CONNECTED, which is the larger part of a dynamic network's error.
+    """
     rank = len(x.shape)
     if rank == 2:
-        return with_bias(tf.matmul(x, tf.constant(kernel)), bias)
+        place = tf.nn.conv2d(tf.reshape(x, [1, 1, 1, -1]), tf.constant(kernel[None, None]), 1, "VALID")
+        return tf.reshape(with_bias(place, bias), [1, -1])
     if rank == 4:
         return with_bias(tf.nn.conv2d(x, tf.constant(kernel[None, None]), 1, "VALID"), bias)
     return with_bias(tf.tensordot(x, tf.constant(kernel), 1), bias)

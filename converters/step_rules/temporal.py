@@ -49,9 +49,10 @@ def _grouped(x: Any, weights: Any, bias: Any, groups: int) -> Any:
         return dense_product(x, weights.reshape(-1, weights.shape[-1]), bias)
     parts = [tf.split(frame, groups, axis=-1) for frame in tf.split(x, frames, axis=-1)]
     answers = [
-        tf.matmul(
+        dense_product(
             tf.concat([part[number] for part in parts], axis=-1),
-            tf.constant(weights[..., number * width : (number + 1) * width].reshape(-1, width)),
+            weights[..., number * width : (number + 1) * width].reshape(-1, width),
+            None,
         )
         for number in range(groups)
     ]

@@ -212,7 +212,7 @@ def test_a_causal_convolution_over_time_converts_to_integers(family: Any, parity
     step = parity(family.sequential(*family.features(), look))
     _, interpreter = saved(step, tmp_path, int8=True)
     types = {detail["index"]: np.dtype(detail["dtype"]).name for detail in interpreter.get_tensor_details()}
-    products = [op for op in interpreter._get_ops_details() if op["op_name"] == "FULLY_CONNECTED"]
+    products = [op for op in interpreter._get_ops_details() if op["op_name"] == "CONV_2D"]
     assert {types[index] for op in products for index in op["outputs"]} == {"int8"}
 
 
