@@ -1,52 +1,72 @@
 """The ranges of an integer network, from states as they really occur.
 
-The float step model is rolled out over a long stream, and every tap's range is taken from there. States that start at
-zero, or come from the first frames of clips, give ranges that a stream leaves: docs/decisions/ tells what that costs.
+The float step model is rolled out over a long stream until its states' ranges have settled, and every tap's range is
+taken from there. States that start at zero, or come from the first frames of clips, give ranges that a stream leaves:
+docs/decisions/ tells what that costs.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING
 
-import numpy as np
-
-from converters.resets import resets_of
-from runtime.errors import CalibrationError
-from runtime.spec import CalibrationSpec
+from converters.observation import Observation, imposed, observed
+from converters.percentile import USUAL, best_percentile
+from runtime.errors import FidelityError
+from runtime.spec import CalibrationSpec, DecisionSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    import numpy.typing as npt
-
-    from converters.step_model import StepModel, Tap
+    from converters.settling import Range, Settling
+    from converters.step_model import StepModel
     from converters.stream import FrameStream
-    from runtime.spec import ResetSpec
-
-CALIBRATION_FRAMES = 3000
-"""Frames rolled out; the ranges of the demo's and the gestures' states have settled long before."""
-
-PERCENTILE = 97.0
-"""Of a tap's extremes, frame by frame. Scene cuts drive them far beyond everything else, and 8 bits are too few for
-both; docs/decisions/4-ranges.md has the measurement."""
-
-Range: TypeAlias = "tuple[float, float]"
-
-_NARROWEST = 1e-4  # a tap that never moves still needs a range to divide by
+    from runtime.spec import Precision, ResetSpec
 
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What a roll-out gave.
+    """The ranges of one precision.
 
     Attributes:
-        ranges: lowest and highest value of each tap, 0 always between them.
+        ranges: lowest and highest value of each tap that is rounded, 0 always between them.
         spec: what the artifact says about it.
+        settling: how each rounded state's range came about, where the model does not impose it.
     """
 
     ranges: dict[str, Range]
     spec: CalibrationSpec
+    settling: dict[str, Settling] = field(default_factory=dict)
+
+    def check(self) -> None:
+        """Refuse ranges of states that had not settled.
+
+        Raises:
+            FidelityError: naming a state, its range then and now, and what is needed.
+        """
+        restless = {name: each for name, each in self.settling.items() if each.settled is None}
+        if restless:
+            name = max(restless, key=lambda each: restless[each].needed or float("inf"))
+            raise FidelityError(_words(name, restless[name]), report={"calibration": asdict(self.spec)})
+
+
+def _words(name: str, state: Settling) -> str:
+    """Say which state's range has not settled, how far it went, and what to do."""
+    (before_low, before_high), (low, high) = state.before, state.after
+    grew = (
+        f"{before_low:.3g} to {before_high:.3g} over the first {state.frames // 2} frames of calibration, "
+        f"{low:.3g} to {high:.3g} over all {state.frames}"
+    )
+    if state.needed is None:
+        return (
+            f"The range of state {name} keeps growing, {grew}; no number of frames is enough. Bound it with framestep "
+            "quantize RUN --out NEW, train with a reset policy, or take --precision mixed or dynamic."
+        )
+    return (
+        f"The range of state {name} has not settled: {grew}. About {state.needed} different frames would be enough: "
+        "give so many with --calibrate (and no fewer with --calibration-frames), or bound the state with framestep "
+        "quantize RUN --out NEW."
+    )
 
 
 def calibrate(
@@ -54,61 +74,60 @@ def calibrate(
     stream: FrameStream,
     *,
     reset: ResetSpec,
+    decision: DecisionSpec | None = None,
+    labels: Sequence[str] = (),
     frames: int | None = None,
-    percentile: float = PERCENTILE,
     progress: Callable[[int, int], None] = lambda *_: None,
-) -> Calibration:
-    """Roll a step model out over a stream, and take each tap's range.
+) -> Observation:
+    """Roll a step model out over a stream, once for every precision; `ranges_for` takes the ranges from it.
 
     Args:
         step_model: the float model.
         stream: what it will see, cuts included.
-        reset: the policy that the artifact will have.
-        frames: how many to roll out; None for `CALIBRATION_FRAMES`.
-        percentile: of the per-frame extremes that lie within a range; 100 is all.
+        reset: the policy that the artifact will have; with `event` the model's own events reset it. A gap does not
+            occur in a stream without one: what follows it is what follows the beginning.
+        decision: how events come about.
+        labels: in the probabilities' order; for `event` alone.
+        frames: how many to roll out; None for as many as it takes until the states' ranges have settled.
         progress: told how many of how many frames are done.
 
     Raises:
         CalibrationError: where the stream's frames do not fit the model, or a value is not finite.
     """
-    lows: list[npt.NDArray[np.float32]] = []
-    highs: list[npt.NDArray[np.float32]] = []
-    states, done, cuts, resets = step_model.initial_states(), 0, 0, 0
-    total = CALIBRATION_FRAMES if frames is None else frames
-    for chunk in stream.chunks(total):
-        if chunk.frames.shape[1:] != tuple(step_model.frame_shape):
-            raise CalibrationError(
-                f"The calibration frames of {stream.name} have shape {chunk.frames.shape[1:]}; the model expects "
-                f"{tuple(step_model.frame_shape)}. Give data of the model's size."
-            )
-        back = resets_of(reset, done, len(chunk))
-        trace, states = step_model.observe(chunk.frames, states, back)
-        lows.append(trace.lowest)
-        highs.append(trace.highest)
-        done, cuts, resets = done + len(chunk), cuts + int(chunk.cuts.sum()), resets + int(back.sum())
-        progress(done, total)
-    low, high = np.concatenate(lows), np.concatenate(highs)
-    ranges = {tap.name: _range(tap, low[:, i], high[:, i], percentile) for i, tap in enumerate(step_model.taps)}
-    return Calibration(
+    beginning = Observation(step_model, stream, reset=reset, decision=decision or DecisionSpec(), labels=labels)
+    return observed(beginning, frames, progress=progress)
+
+
+def ranges_for(observation: Observation, precision: Precision = "int8", percentile: float | None = None) -> Calibration:
+    """Take the ranges of what a precision rounds.
+
+    Args:
+        observation: what `calibrate` gave.
+        precision: `int8` rounds everything; `mixed` what is not inside of a cell or a dense layer.
+        percentile: of a tap's extremes, frame by frame, that its range holds; 100 is all of them. None for the one
+            with which an integer network, simulated, is the least off.
+    """
+    taps = {tap.name: tap for tap in observation.step_model.taps if tap.maps or precision != "mixed"}
+
+    def ranges_at(percentile: float) -> dict[str, Range]:
+        return {name: each for name, each in observation.ranges(percentile).items() if name in taps}
+
+    if percentile is None:
+        free = any(not imposed(tap) for tap in taps.values())
+        percentile = best_percentile(lambda each: observation.error(ranges_at(each))) if free else USUAL
+    ranges = ranges_at(percentile)
+    states = [state.name for state in observation.step_model.states if state.name in ranges]
+    settling = {name: each for name, each in observation.settling().items() if name in ranges}
+    settled = {name: settling[name].settled if name in settling else 0 for name in states}
+    spec = CalibrationSpec(
+        source=observation.stream.name,
+        frames=observation.frames,
+        cuts=observation.cuts,
+        resets=observation.resets,
+        percentile=percentile,
+        state_ranges={name: ranges[name] for name in states},
+        settled={name: frames for name, frames in settled.items() if frames is not None},
         ranges=ranges,
-        spec=CalibrationSpec(
-            source=stream.name,
-            frames=done,
-            cuts=cuts,
-            resets=resets,
-            percentile=percentile,
-            state_ranges={state.name: ranges[state.name] for state in step_model.states if state.name in ranges},
-        ),
+        bounded=tuple(name for name, tap in taps.items() if imposed(tap)),
     )
-
-
-def _range(tap: Tap, low: npt.NDArray[np.float32], high: npt.NDArray[np.float32], percentile: float) -> Range:
-    """Return one tap's range: the one that the model itself imposes, else the measured one."""
-    known = tap.fixed or tap.bound
-    if known is not None:
-        return known
-    if not (np.isfinite(low).all() and np.isfinite(high).all()):
-        raise CalibrationError(f"{tap.name} is not finite on the calibration stream. Train the model again.")
-    lowest = min(float(np.percentile(low, 100 - percentile)), 0.0)
-    highest = max(float(np.percentile(high, percentile)), 0.0)
-    return (lowest, highest) if highest - lowest > _NARROWEST else (-_NARROWEST, _NARROWEST)
+    return Calibration(ranges=ranges, spec=spec, settling=settling)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters.artifact_writer import pack_artifact
-from converters.calibration import calibrate
+from converters.calibration import calibrate, ranges_for
 from converters.fidelity import FIDELITY_FRAMES, Gate, measure_fidelity
 from converters.graph_rewrites import dynamic_range, rewrite, smallest_runtime
 from converters.parity import measure_parity
@@ -23,8 +23,10 @@ from runtime.spec import DecisionSpec, InputSpec, ParitySpec, ResetSpec, Spec
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from converters.calibration import Calibration, Range
+    from converters.calibration import Calibration
+    from converters.observation import Observation
     from converters.reference import Reference
+    from converters.settling import Range
     from converters.step_model import StepModel
     from converters.stream import FrameStream
     from runtime.spec import Precision
@@ -90,12 +92,12 @@ class Prepared:
     Attributes:
         step_model: its step form.
         parity: the step against the model.
-        calibration: what a roll-out gave; None where no integer ranges were asked for.
+        observation: the roll-out that integer ranges are taken from; None where none were asked for.
     """
 
     step_model: StepModel
     parity: ParitySpec
-    calibration: Calibration | None = None
+    observation: Observation | None = None
 
 
 def prepare(
@@ -132,7 +134,7 @@ def prepare(
     return Prepared(
         step_model=step_model,
         parity=ParitySpec(frames=parity.frames, max_error=parity.max_error),
-        calibration=_calibrate(step_model, config, calibration, progress) if wanted and calibration else None,
+        observation=_observe(step_model, config, calibration, progress) if wanted and calibration else None,
     )
 
 
@@ -157,14 +159,14 @@ def convert(
 
     Raises:
         ConversionError: where the converter fails.
-        FidelityError: where a gate does not hold; `path` is then as it was.
+        CalibrationError: where the model was prepared without what this precision needs.
+        FidelityError: where a state's range has not settled, or a gate does not hold; `path` is then as it was.
     """
     check_folder(path)
-    step_model, calibration = prepared.step_model, prepared.calibration
-    calibrated = calibration if config.precision in CALIBRATED else None
-    ranges = None if calibrated is None else calibrated.ranges
+    step_model, calibration = prepared.step_model, _calibration(prepared, config.precision)
+    ranges = None if calibration is None else calibration.ranges
     network = network_of(step_model, config.precision, ranges=ranges, plain=config.plain)
-    spec = _spec(step_model, config, network, calibrated, prepared.parity)
+    spec = _spec(step_model, config, network, calibration, prepared.parity)
     with replacing(path) as temporary:
         temporary.write_bytes(pack_artifact(network, spec))
         measured = measure_fidelity(
@@ -178,6 +180,8 @@ def convert(
         spec = replace(spec, fidelity=measured)
         temporary.write_bytes(pack_artifact(network, spec))
         try:
+            if calibration is not None:
+                calibration.check()
             config.gate.check(measured, spec=spec)
         except FidelityError as error:
             kept = _keep_failed(temporary, path) if config.keep else None
@@ -222,16 +226,26 @@ def _check_shape(step_model: StepModel, config: ConversionConfig) -> None:
         )
 
 
-def _calibrate(
+def _observe(
     step_model: StepModel, config: ConversionConfig, stream: FrameStream, progress: Callable[[str, int, int], None]
-) -> Calibration:
+) -> Observation:
     return calibrate(
         step_model,
         stream,
         reset=config.reset,
+        decision=config.decision,
+        labels=config.labels,
         frames=config.calibration_frames,
         progress=lambda done, total: progress("calibrating", done, total),
     )
+
+
+def _calibration(prepared: Prepared, precision: Precision) -> Calibration | None:
+    if precision not in CALIBRATED:
+        return None
+    if prepared.observation is None:
+        raise CalibrationError(f"{precision} needs ranges, and none were prepared. Prepare the model for it.")
+    return ranges_for(prepared.observation, precision)
 
 
 def network_of(

@@ -46,6 +46,10 @@ class FrameStream(Protocol):
     def labels(self) -> tuple[str, ...] | None:
         """What the numbers in `StreamChunk.labels` mean, or None where there are no labels."""
 
+    @property
+    def distinct(self) -> int | None:
+        """How many different frames it has before it goes round; None where it never does."""
+
     def chunks(self, frames: int, *, size: int = 256) -> Iterator[StreamChunk]:
         """Give exactly `frames` frames from the beginning, `size` at a time and the rest in the last chunk.
 

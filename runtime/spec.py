@@ -199,6 +199,10 @@ class CalibrationSpec:
         resets: state resets among them.
         percentile: of a tensor's extremes, frame by frame, that its range holds; 100 is all of them.
         state_ranges: lowest and highest value of each state on the roll-out.
+        settled: of each state whose range had settled, the number of frames after which every longer beginning of the
+            roll-out had it; 0 where the model itself imposes it.
+        ranges: lowest and highest value of every tensor that is rounded to 8 bits, by the name of its place.
+        bounded: those of them whose range the model itself imposes.
     """
 
     source: str
@@ -207,6 +211,9 @@ class CalibrationSpec:
     resets: int = 0
     percentile: float = 100.0
     state_ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    settled: dict[str, int] = field(default_factory=dict)
+    ranges: dict[str, tuple[float, float]] = field(default_factory=dict)
+    bounded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import tf_keras
 
-from converters.calibration import calibrate
+from converters.calibration import Calibration, calibrate, ranges_for
 from converters.step_model import StepModel, build_step_model
 from converters.stream import StreamChunk
 from runtime.errors import CalibrationError
@@ -29,6 +29,7 @@ class Noise:
     width: int = 6
     name: str = "noise"
     labels: tuple[str, ...] | None = None
+    distinct: int | None = None
 
     def chunks(self, frames: int, *, size: int = 256) -> Iterator[StreamChunk]:
         rng = np.random.default_rng(0)
@@ -58,25 +59,29 @@ def model_of(cell: Any, *, spoilt: bool = False) -> StepModel:
     return build_step_model(model, scale=1 / 255, offset=0.0)
 
 
+def calibration_of(model: StepModel, *, reset: ResetSpec = FOREVER, frames: int, percentile: float = 97) -> Calibration:
+    return ranges_for(calibrate(model, Noise(), reset=reset, frames=frames), percentile=percentile)
+
+
 @pytest.fixture(scope="module")
 def lstm() -> StepModel:
     return model_of(tf_keras.layers.LSTM(4, return_sequences=True, unit_forget_bias=True, name="cell"))
 
 
 def test_every_tap_has_a_range_with_zero_in_it(lstm: StepModel) -> None:
-    ranges = calibrate(lstm, Noise(), reset=FOREVER, frames=100).ranges
+    ranges = calibration_of(lstm, frames=100).ranges
     assert set(ranges) == {tap.name for tap in lstm.taps}
     assert all(lowest <= 0 <= highest and lowest < highest for lowest, highest in ranges.values())
 
 
 def test_a_range_that_follows_from_a_formula_is_not_measured(lstm: StepModel) -> None:
-    ranges = calibrate(lstm, Noise(), reset=FOREVER, frames=100).ranges
+    ranges = calibration_of(lstm, frames=100).ranges
     assert ranges["cell/i"] == (0.0, 255 / 256)
 
 
 def test_states_are_taken_from_the_roll_out_and_not_from_zeros(lstm: StepModel) -> None:
-    rolled = calibrate(lstm, Noise(), reset=FOREVER, frames=300)
-    anew = calibrate(lstm, Noise(), reset=ResetSpec(policy="every", every_frames=1), frames=300)
+    rolled = calibration_of(lstm, frames=300)
+    anew = calibration_of(lstm, reset=ResetSpec(policy="every", every_frames=1), frames=300)
     width = {name: np.ptp(each.ranges["cell_c"]) for name, each in (("rolled", rolled), ("anew", anew))}
     assert width["rolled"] > 1.2 * width["anew"]
     assert rolled.spec.state_ranges["cell_c"] == rolled.ranges["cell_c"]
@@ -84,13 +89,13 @@ def test_states_are_taken_from_the_roll_out_and_not_from_zeros(lstm: StepModel) 
 
 
 def test_a_percentile_leaves_out_what_is_rare(lstm: StepModel) -> None:
-    some, every = (calibrate(lstm, Noise(), reset=FOREVER, frames=300, percentile=p).ranges for p in (90, 100))
+    some, every = (calibration_of(lstm, frames=300, percentile=p).ranges for p in (90, 100))
     assert some["head"][0] > every["head"][0]
     assert some["head"][1] < every["head"][1]
 
 
 def test_what_was_calibrated_on_is_told(lstm: StepModel) -> None:
-    spec = calibrate(lstm, Noise(), reset=FOREVER, frames=600).spec
+    spec = calibration_of(lstm, frames=600).spec
     assert (spec.source, spec.frames, spec.cuts) == ("noise", 600, 3)
 
 
@@ -106,4 +111,4 @@ def test_frames_of_another_size_are_refused(lstm: StepModel) -> None:
 def test_a_model_that_gives_no_numbers_is_refused() -> None:
     spoilt = model_of(tf_keras.layers.GRU(4, return_sequences=True), spoilt=True)
     with pytest.raises(CalibrationError, match="is not finite on the calibration stream"):
-        calibrate(spoilt, Noise(), reset=FOREVER, frames=10)
+        calibration_of(spoilt, frames=10)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 
-from converters.calibration import calibrate
+from converters.calibration import calibrate, ranges_for
 from converters.convert import CALIBRATED, network_of
 from converters.step_model import build_step_model
 from runtime.artifact import check_network
@@ -50,7 +50,10 @@ def _alive(rng: np.random.Generator, weight: Any) -> Any:
 @pytest.mark.parametrize("precision", ["float32", "dynamic", "int8", "mixed"])
 def test_a_preset_is_one_partition(preset: tuple[StepModel, DigitsStream], precision: Any) -> None:
     step_model, stream = preset
-    ranges = calibrate(step_model, stream, reset=ResetSpec(), frames=60).ranges if precision in CALIBRATED else None
+    ranges = None
+    if precision in CALIBRATED:
+        observation = calibrate(step_model, stream, reset=ResetSpec(), frames=60)
+        ranges = ranges_for(observation, "int8", percentile=97).ranges
     network = network_of(step_model, precision, ranges=ranges)
     told = read_network(network)
     check_network(told)  # no WHILE, no variables, no Flex

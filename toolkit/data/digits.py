@@ -139,6 +139,10 @@ class DigitsStream:
         """The directions."""
         return LABELS
 
+    @property
+    def distinct(self) -> None:
+        """None: it is drawn as it goes."""
+
     def chunks(self, frames: int, *, size: int = 256) -> Iterator[StreamChunk]:
         """Give exactly `frames` frames from the beginning; one chunk is in memory at a time."""
         walk = self._walk(frames)

@@ -74,9 +74,13 @@ class JoinedStream:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        lengths = [len(clip.frames) for clip in self.clips] + [len(recording.frames) for recording in self.recordings]
-        if not any(lengths):
+        if not self.distinct:
             raise DatasetError("A stream was asked for, but the data has no frames. Name other data.")
+
+    @property
+    def distinct(self) -> int:
+        """The frames of a round."""
+        return sum(len(clip.frames) for clip in self.clips) + sum(len(each.frames) for each in self.recordings)
 
     def chunks(self, frames: int, *, size: int = 256) -> Iterator[StreamChunk]:
         """Give exactly `frames` frames; only one chunk is copied into memory at a time."""
