@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
+    from converters.step_model import StepModel
     from converters.stream import FrameStream
     from runtime.spec import Precision
     from toolkit.data.dataset import Dataset
@@ -77,15 +78,41 @@ class ForeignModel:
     trust: bool = False
 
 
-def convert_run(
-    run: Run, path: Path, request: ConversionRequest, *, progress: Callable[[str, int, int], None] = lambda *_: None
-) -> Converted:
-    """Convert a run; it is calibrated on its training part and measured on the part held out.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Workpiece:
+    """A model with what all of its conversions share.
+
+    Attributes:
+        model: of tf_keras or Keras 3.
+        step_model: its step form.
+        config: of a conversion; another precision may take the place of its own.
+        calibration: the stream that integer ranges come from; None where there is none.
+        fidelity: the stream that a gate is measured on.
+    """
+
+    model: Any
+    step_model: StepModel
+    config: ConversionConfig
+    calibration: FrameStream | None
+    fidelity: FrameStream
+
+    def convert(self, path: Path, *, progress: Callable[[str, int, int], None] = lambda *_: None) -> Converted:
+        """Convert it to the precision of its configuration.
+
+        Raises:
+            FramestepError: as `converters.convert.prepare` and `convert`.
+        """
+        check_folder(path)
+        prepared = prepare(self.model, self.step_model, self.config, calibration=self.calibration, progress=progress)
+        return convert(prepared, path, self.config, fidelity=self.fidelity, progress=progress)
+
+
+def workpiece_of_run(run: Run, request: ConversionRequest) -> Workpiece:
+    """Make a run ready: it is calibrated on its training part and measured on the part held out.
 
     Raises:
-        FramestepError: as `converters.convert.convert`, and where the data cannot be loaded.
+        FramestepError: where the model or the data cannot be loaded.
     """
-    check_folder(path)
     model = run.model()
     picture = run.input_spec
     step_model = build_step_model(model, scale=picture.scale, offset=picture.offset)
@@ -96,23 +123,15 @@ def convert_run(
     config = _config(run.name, run.labels, run.fps, picture, request)
     config = replace(config, reset=run.reset, decision=run.decision, made=dict(run.made))
     fidelity = stream_of(held_out, seed=FIDELITY_SEED)
-    prepared = prepare(model, step_model, config, calibration=calibration, progress=progress)
-    return convert(prepared, path, config, fidelity=fidelity, progress=progress)
+    return Workpiece(model=model, step_model=step_model, config=config, calibration=calibration, fidelity=fidelity)
 
 
-def convert_model(
-    foreign: ForeignModel,
-    path: Path,
-    request: ConversionRequest,
-    *,
-    progress: Callable[[str, int, int], None] = lambda *_: None,
-) -> Converted:
-    """Convert a Keras model; without data it is measured on seeded synthetic frames.
+def workpiece_of_model(foreign: ForeignModel, request: ConversionRequest) -> Workpiece:
+    """Make a Keras model ready; without data it is measured on seeded synthetic frames.
 
     Raises:
-        FramestepError: as `converters.convert.convert`, and where model or data cannot be loaded.
+        FramestepError: where the model or the data cannot be loaded.
     """
-    check_folder(path)
     model = load_model(foreign.path, trust=foreign.trust)
     step_model = build_step_model(model, scale=foreign.scale, offset=foreign.offset)
     height, width, channels = step_model.frame_shape
@@ -130,8 +149,19 @@ def convert_model(
         calibration = stream_of(unlabelled(picture, foreign.fps, request.calibrate), seed=CALIBRATION_SEED)
     fidelity = calibration or SyntheticStream(picture=picture)
     config = _config(foreign.path.stem, labels, foreign.fps, picture, request)
-    prepared = prepare(model, step_model, config, calibration=calibration, progress=progress)
-    return convert(prepared, path, config, fidelity=fidelity, progress=progress)
+    return Workpiece(model=model, step_model=step_model, config=config, calibration=calibration, fidelity=fidelity)
+
+
+def convert_run(
+    run: Run, path: Path, request: ConversionRequest, *, progress: Callable[[str, int, int], None] = lambda *_: None
+) -> Converted:
+    """Convert a run; see `workpiece_of_run`.
+
+    Raises:
+        FramestepError: as `Workpiece.convert`, and where the model or the data cannot be loaded.
+    """
+    check_folder(path)
+    return workpiece_of_run(run, request).convert(path, progress=progress)
 
 
 def unlabelled(picture: InputSpec, fps: float, sources: Sequence[str]) -> Dataset:
@@ -195,6 +225,10 @@ class SyntheticStream:
     def labels(self) -> tuple[str, ...] | None:
         """None: nobody knows what the shapes mean to a model."""
         return None
+
+    @property
+    def distinct(self) -> None:
+        """None: it is drawn as it goes."""
 
     def chunks(self, frames: int, *, size: int = 256) -> Iterator[StreamChunk]:
         """Give exactly `frames` frames from the beginning."""

@@ -107,22 +107,6 @@ def test_keep_writes_a_failed_file_under_a_name_that_says_so(model: Path, tmp_pa
     assert read_artifact(tmp_path / "a.failed.tflite").spec.precision == "int8"
 
 
-def test_auto_ships_one_that_passes_and_keeps_the_table(model: Path, tmp_path: Path) -> None:
-    path = tmp_path / "a.tflite"
-    figures = told(
-        call(
-            *("convert", model, "-o", path, "--precision", "auto", "--calibrate", "digits"),
-            *("--min-agreement", 0.9999, "--frames", 500, "--json"),
-        )
-    )
-    rows = {row["precision"]: row for row in figures["variants"]}
-    assert set(rows) == {"float32", "float16", "dynamic", "int8", "mixed"}
-    chosen = rows[figures["precision"]]
-    assert chosen["passed"]
-    assert chosen["step_us"] == min(row["step_us"] for row in rows.values() if row["passed"])
-    assert json.loads(read_artifact(path).spec.made["auto"]) == figures["variants"]
-
-
 def test_verify_measures_at_any_length(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.tflite"
     call("convert", model, "-o", path, "--precision", "float16")

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolkit.cli.output import bytes_words, json_option, print_json, say, staged_progress
+from toolkit.cli.variants import print_variants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from converters.convert import Converted
-    from toolkit.conversion import ConversionRequest
+    from toolkit.conversion import ConversionRequest, Workpiece
+    from toolkit.evaluation.instructions import Target
+    from toolkit.precision_choice import Choice
 
 
 @click.command()
@@ -24,7 +26,14 @@ if TYPE_CHECKING:
     "--precision",
     required=True,
     type=click.Choice(["float32", "float16", "dynamic", "int8", "mixed", "auto"]),
-    help="Of the network; which is fastest depends on the board. auto: the fastest here of those that hold the gate.",
+    help="Of the network; which is cheapest depends on the board. auto: builds all, and takes the cheapest for the "
+    "target of those that hold the gate.",
+)
+@click.option(
+    "--target",
+    type=click.Choice(["pi-zero2w", "pi3", "pi4", "pi5", "x86-64"]),
+    help="The board that auto chooses for, by instructions on its core where the Pi lab is set up; this machine, by "
+    "time, where not given.",
 )
 @click.option(
     "--calibrate",
@@ -37,16 +46,30 @@ if TYPE_CHECKING:
     type=click.IntRange(min=10),
     help="Rolled out for int8 ranges; as many as are usual where not given.",
 )
-@click.option("--min-agreement", type=click.FloatRange(0, 1), default=0.99, show_default=True)
+@click.option(
+    "--min-agreement",
+    type=click.FloatRange(0, 1),
+    help="Fraction of frames on which the artifact gives the float model's class, overall and in the last tenth.  "
+    "[default: 0.99; auto: 0.995]",
+)
 @click.option("--max-accuracy-drop", type=click.FloatRange(0, 1), default=0.01, show_default=True)
+@click.option(
+    "--max-confident-disagreements",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Of frames on which the float model's two largest probabilities are more than 0.2 apart.  "
+    "[default: any number; auto: 0]",
+)
 @click.option(
     "--frames",
     type=click.IntRange(min=10),
-    default=3000,
-    show_default=True,
-    help="Length of the stream on which the artifact is compared with the float model.",
+    help="Length of the stream on which the artifact is compared with the float model.  [default: 3000; auto: 10000]",
 )
-@click.option("--keep", is_flag=True, help="Write a file that fails as NAME.failed.tflite.")
+@click.option(
+    "--keep",
+    is_flag=True,
+    help="Write a file that fails as NAME.failed.tflite; auto: each, NAME.PRECISION.failed.tflite.",
+)
 @click.option("--plain", is_flag=True, help="No graph rewrites: the yardstick for them.")
 @click.option("--fps", type=click.FloatRange(min=0, min_open=True), help="Of a model that is not a run.  [default: 15]")
 @click.option("--labels", metavar="A,B,C|FILE", help="Of a model that is not a run; numbers where not given.")
@@ -55,59 +78,40 @@ if TYPE_CHECKING:
 @click.option("--trust", is_flag=True, help="Load classes that framestep does not know; they may run any code.")
 @json_option
 def command(
-    *,
-    source: Path,
-    output: Path,
-    precision: Any,
-    calibrate: tuple[str, ...],
-    calibration_frames: int | None,
-    min_agreement: float,
-    max_accuracy_drop: float,
-    frames: int,
-    keep: bool,
-    plain: bool,
-    as_json: bool,
-    **foreign: Any,
+    *, source: Path, output: Path, precision: Any, target: Target | None, as_json: bool, **options: Any
 ) -> None:
     """Make an artifact out of a RUN's folder or a MODEL.keras or MODEL.h5.
 
     The artifact is compared with the float model on a long stream; one that fails is not written, and the exit status
     is 3.
     """
+    # What does not even call itself a model is refused as such further on.
+    calibrated = options["calibrate"] or precision not in ("int8", "mixed", "auto")
+    if source.suffix in (".keras", ".h5", ".hdf5") and not calibrated:
+        raise click.UsageError(f"{precision} of a model that is not a run needs --calibrate DATA.")
     from toolkit.cli.tensorflow import load_tensorflow
 
     load_tensorflow()
-    from converters.convert import describe
-    from converters.fidelity import Gate
-    from toolkit.conversion import ConversionRequest
-    from toolkit.precision_choice import choose_precision
+    from converters.convert import check_folder, describe
 
-    # What does not even call itself a model is refused as such further on.
-    if source.suffix in (".keras", ".h5", ".hdf5") and precision in ("int8", "mixed", "auto") and not calibrate:
-        raise click.UsageError(f"{precision} of a model that is not a run needs --calibrate DATA.")
-    request = ConversionRequest(
-        precision="float32" if precision == "auto" else precision,
-        gate=Gate(min_agreement=min_agreement, max_accuracy_drop=max_accuracy_drop),
-        frames=frames,
-        calibrate=calibrate,
-        calibration_frames=calibration_frames,
-        plain=plain,
-        keep=keep,
-    )
-    table: Sequence[dict[str, Any]] = ()
+    check_folder(output)
+    piece = _workpiece(source, options, _request(precision, options))
+    choice: Choice | None = None
     with staged_progress() as progress:
-        convert = _converter(source, foreign, progress)
         if precision == "auto":
-            choice = choose_precision(output, lambda each, path: convert(path, replace(request, precision=each)))
-            converted, table = choice.converted, choice.table
+            choice = _choose(piece, output, target, progress, quiet=as_json)
+            converted = choice.converted
         else:
-            converted = convert(output, request)
+            converted = piece.convert(output, progress=progress)
     figures = {"path": str(converted.path), **describe(converted.path, converted.spec)}
     if as_json:
-        print_json({**figures, "variants": table} if table else figures)
+        print_json(figures if choice is None else {**figures, "variants": choice.table, "why": choice.why})
         return
-    for row in table:
-        say("  ".join(f"{name} {value}" for name, value in row.items() if value is not None))
+    if choice is not None:
+        print_variants(choice.table, converted.spec.precision)
+        if choice.note is not None:
+            say(choice.note)
+        say(f"Chosen: {choice.why}")
     fidelity = converted.spec.fidelity
     if fidelity is not None:
         say(f"Agreement with the float model {fidelity.agreement:.4f} over {fidelity.frames} frames.")
@@ -115,26 +119,64 @@ def command(
     click.echo(f"{converted.path}  {converted.spec.precision}  {sizes}")
 
 
-def _converter(
-    source: Path, foreign: dict[str, Any], progress: Callable[[str, int, int], None]
-) -> Callable[[Path, ConversionRequest], Converted]:
-    """Return what converts the source, whichever it is, to a path."""
-    from toolkit.conversion import ForeignModel, convert_model, convert_run, read_labels
+def _choose(
+    piece: Workpiece,
+    output: Path,
+    target: Target | None,
+    progress: Callable[[str, int, int], None],
+    *,
+    quiet: bool,
+) -> Choice:
+    """Choose a precision; show what there was to choose from, even where none passes."""
+    from runtime.errors import FidelityError
+    from toolkit.precision_choice import choose_precision
+
+    try:
+        return choose_precision(piece, output, target=target, progress=progress)
+    except FidelityError as error:
+        rows: Any = error.report["variants"]
+        if not quiet:
+            print_variants(rows, None)
+        raise
+
+
+def _request(precision: Any, options: dict[str, Any]) -> ConversionRequest:
+    """Make a request of the options; `auto` holds what it ships to more, and looks longer."""
+    from converters.fidelity import FIDELITY_FRAMES, Gate
+    from toolkit.conversion import ConversionRequest
+    from toolkit.precision_choice import AUTO_FRAMES, AUTO_GATE
+
+    auto = precision == "auto"
+    usual = AUTO_GATE if auto else Gate()
+    given = ("min_agreement", "max_accuracy_drop", "max_confident_disagreements")
+    return ConversionRequest(
+        precision="float32" if auto else precision,
+        gate=replace(usual, **{name: options[name] for name in given if options[name] is not None}),
+        frames=options["frames"] or (AUTO_FRAMES if auto else FIDELITY_FRAMES),
+        calibrate=options["calibrate"],
+        calibration_frames=options["calibration_frames"],
+        plain=options["plain"],
+        keep=options["keep"],
+    )
+
+
+def _workpiece(source: Path, options: dict[str, Any], request: ConversionRequest) -> Workpiece:
+    """Make the source ready, whichever it is."""
+    from toolkit.conversion import ForeignModel, read_labels, workpiece_of_model, workpiece_of_run
 
     if source.is_dir():
-        given = [f"--{name}" for name in ("fps", "labels", "scale", "offset") if foreign[name] is not None]
+        given = [f"--{name}" for name in ("fps", "labels", "scale", "offset") if options[name] is not None]
         if given:
             raise click.UsageError(f"{', '.join(given)} belong to a model that is not a run; {source} is a run.")
         from toolkit.training.run_folder import Run
 
-        run = Run.load(source)
-        return lambda path, request: convert_run(run, path, request, progress=progress)
+        return workpiece_of_run(Run.load(source), request)
     model = ForeignModel(
         path=source,
-        labels=None if foreign["labels"] is None else read_labels(foreign["labels"]),
-        fps=foreign["fps"] or 15.0,
-        scale=1 / 255 if foreign["scale"] is None else foreign["scale"],
-        offset=foreign["offset"] or 0.0,
-        trust=foreign["trust"],
+        labels=None if options["labels"] is None else read_labels(options["labels"]),
+        fps=options["fps"] or 15.0,
+        scale=1 / 255 if options["scale"] is None else options["scale"],
+        offset=options["offset"] or 0.0,
+        trust=options["trust"],
     )
-    return lambda path, request: convert_model(model, path, request, progress=progress)
+    return workpiece_of_model(model, request)
