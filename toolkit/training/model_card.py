@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from runtime.atomic import replacing
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from toolkit.training.run_folder import Run
 
 
@@ -20,7 +22,12 @@ def write_card(run: Run) -> None:
 
 def card(run: Run) -> str:
     """Give the card as Markdown."""
-    return "\n".join([*_header(run), "", *_model(run), *_data(run), *_results(run), *_use(run), *_made(run)]) + "\n"
+    return (
+        "\n".join(
+            [*_header(run), "", *_model(run), *_data(run), *_results(run), *_stream(run), *_use(run), *_made(run)]
+        )
+        + "\n"
+    )
 
 
 def _header(run: Run) -> list[str]:
@@ -100,6 +107,61 @@ def _results(run: Run) -> list[str]:
             f"| {label} | " + " | ".join(map(str, row)) + " |" for label, row in zip(run.labels, confusion, strict=True)
         ]
     return [*lines, "", "![history](history.png)", ""]
+
+
+def _stream(run: Run) -> list[str]:
+    """What was measured on the validation stream; nothing of a run that has not been there."""
+    events, resets = run.results.get("events"), run.results.get("resets")
+    if events is None:
+        return []
+    lines = ["## On a stream", ""]
+    if resets:
+        lines += [
+            (
+                "Chosen is the simplest reset policy that is not behind the best by more than noise (two standard "
+                "errors, or half a point) in settled frames, those 12 or more after a border, on what was held out."
+            ),
+            "",
+            "| reset | frames right | settled frames | segments | behind | noise |",
+            "|---|---|---|---|---|---|",
+        ]
+        lines += [_reset_row(row) for row in resets]
+        lines.append("")
+    distinct_s = events["hours"] * 3600 * events["distinct_frames"] / events["frames"]
+    lines += [
+        (
+            f"The decision was fitted on {events['stream']} ({events['frames']} frames, {distinct_s:.0f} s that "
+            f"differ) to at most {events['target_per_hour']:g} false alarms an hour; the target is "
+            f"{'' if events['met'] else 'not '}met there. One false alarm in that time is {3600 / distinct_s:.1f} an "
+            "hour; what was seen excludes more than `at most`, with 95 % confidence. On the very stream that it was "
+            "fitted on:"
+        ),
+        "",
+        "| decision | recall | precision | false alarms an hour | at most | delay in frames | in s |",
+        "|---|---|---|---|---|---|---|",
+        *[_event_row(name, events[name]) for name in ("fitted", "default")],
+        "",
+        "Fitted: " + ", ".join(f"{key} {value:g}" for key, value in events["decision"].items()) + ".",
+        "",
+    ]
+    return lines
+
+
+def _reset_row(row: Mapping[str, Any]) -> str:
+    name = f"**`{row['reset']}`**" if row["chosen"] else f"`{row['reset']}`"
+    keys = ("frame_accuracy", "frame_accuracy_settled", "segment_accuracy", "behind", "noise")
+    return f"| {name} | " + " | ".join(_figure(row[key], 4) for key in keys) + " |"
+
+
+def _event_row(name: str, events: Mapping[str, Any]) -> str:
+    cells = [_figure(events["recall"], 4), _figure(events["precision"], 4)]
+    cells += [_figure(events[key], 1) for key in ("false_alarms_per_hour", "false_alarms_per_hour_at_most")]
+    cells += [_figure(events["delay_frames"], 1), _figure(events["delay_s"], 2)]
+    return f"| {name} | " + " | ".join(cells) + " |"
+
+
+def _figure(value: float | None, decimals: int) -> str:
+    return "–" if value is None else f"{value:.{decimals}f}"
 
 
 def _use(run: Run) -> list[str]:
