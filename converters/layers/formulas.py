@@ -21,7 +21,7 @@ PACKAGE = "framestep"
 BOUND_NAMES = ("pre", "from_input", "from_h", "from_c", "candidate", "c")
 """What a cell's bounds may be of; see `checked_bounds`."""
 
-_BOUND_OF = {
+BOUND_OF = {
     "from_input": "from_input",
     "from_h": "from_h",
     "from_reset": "from_h",
@@ -62,7 +62,7 @@ def checked_bounds(bounds: Mapping[str, float] | None) -> dict[str, float] | Non
 
 def bound_at(bounds: Mapping[str, float] | None, place: str) -> float | None:
     """Tell where a cell clips at one of its places, which have the names of the step's taps; None for nowhere."""
-    name = _BOUND_OF.get(place)
+    name = BOUND_OF.get(place)
     if bounds is None or name is None:
         return None
     return bounds.get(name, None if name == "c" else bounds.get("pre"))

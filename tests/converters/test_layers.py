@@ -84,8 +84,8 @@ def test_a_convolutional_lstm_clips_where_it_has_bounds() -> None:
 
 @pytest.mark.parametrize(("kind", "ends"), [("elu", [np.expm1(-4.0), 1.5]), ("tanh", [-np.tanh(1.5), np.tanh(1.5)])])
 def test_a_bounded_activation_clips_what_it_is_given(kind: Any, ends: list[float]) -> None:
-    answer = layers.BoundedActivation(kind, bound=1.5)(np.float32([-20.0, 0.5, 20.0])).numpy()
-    plain = tf_keras.activations.get(kind)(np.float32([[0.5]])).numpy().item()
+    answer = layers.BoundedActivation(kind, bound=1.5)(np.array([-20.0, 0.5, 20.0], "float32")).numpy()
+    plain = tf_keras.activations.get(kind)(np.array([[0.5]], "float32")).numpy().item()
     assert answer == pytest.approx([ends[0], plain, ends[1]], abs=1e-6)
 
 

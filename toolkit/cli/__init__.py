@@ -23,6 +23,7 @@ COMMANDS = {
     "data": ("toolkit.cli.data", "Say what a dataset holds, or make the built-in one."),
     "train": ("toolkit.cli.train", "Train a network on clips and streams: a run."),
     "prune": ("toolkit.cli.prune", "Take weights out of a run: a smaller run."),
+    "quantize": ("toolkit.cli.quantize", "Train a run on so that 8 bits are enough for it: a run."),
     "convert": ("toolkit.cli.convert", "Make an artifact for the device out of a run or a Keras model."),
     "verify": ("toolkit.cli.verify", "Compare an artifact with its trained model on a long stream."),
     "evaluate": ("toolkit.cli.evaluate", "Measure accuracy on clips, or on a labelled stream."),

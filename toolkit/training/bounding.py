@@ -7,25 +7,37 @@ with its clips, loses nothing and has known, tight ranges.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+import math
+from collections import defaultdict
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
-import tf_keras
+import tensorflow as tf
 
+from converters.layers.formulas import BOUND_OF
 from runtime.errors import ConfigError
 from toolkit.models.build import build_model
 from toolkit.models.config import Bounds
+from toolkit.training.network import Network
+from toolkit.training.observing import Observed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
     import numpy.typing as npt
 
     from toolkit.models.config import ModelConfig
     from toolkit.training.batches import Batches
-    from toolkit.training.network import Network
+    from toolkit.training.loop import Row
 
-_SAMPLE = 100_000
-"""Values of one layer and batch that a percentile is taken from."""
+    Fit: TypeAlias = Callable[[Network, ModelConfig, str], Sequence[Row]]
+    """Trains a network with clips in place, in a phase of this name, and gives the phase's history."""
+
+_FRESH_EPOCH = 1_000_000
+"""No training gets as far: windows are drawn for it that nobody has been trained on."""
+
+_RELU6 = 6.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,91 +45,166 @@ class BoundingConfig:
     """How tight the bounds are.
 
     Attributes:
-        percentile: of each ReLU's values on training data, at which it clips from then on.
-        pre: see `Bounds`; a sigmoid of 6 is .9975, a tanh of 6 is 1 within 13 millionths.
-        c: the largest bound that c may get; it gets the percentile of its absolute value where that is lower.
+        percentiles: of what each activation and each place of the cell is given on the run's own roll-out; there it
+            clips from then on. They are tried in turn until one does no harm.
+        pre: the largest bound of a product or of a sum before a gate: a sigmoid of 6 is .9975.
+        candidate: the largest before a tanh: tanh of 3 is .995, and 8 bits end at .992.
+        c: the largest of an LSTM's c.
         c_least: the smallest.
         batches: of training data that are looked at.
+        compared: batches that the loss before and after is compared on.
         share: epochs of training with the clips, as a fraction of the epochs without.
         rate: the learning rate, as a fraction of the training's.
-        largest_drop: of the accuracy held out, above which the model goes back to what it was.
+        errors: standard errors by which the loss may be higher than before; see `bound_network`.
+        slack: that much higher is nothing, however sure.
     """
 
-    percentile: float = 99.5
+    percentiles: tuple[float, ...] = (99.5, 99.95, 100.0)
     pre: float = 6.0
+    candidate: float = 3.0
     c: float = 8.0
     c_least: float = 1.0
     batches: int = 8
+    compared: int = 16
     share: float = 0.25
     rate: float = 0.25
-    largest_drop: float = 0.02
+    errors: float = 2.0
+    slack: float = 0.01
 
     def __post_init__(self) -> None:
+        names = ("pre", "candidate", "c", "c_least", "batches", "compared", "share", "rate")
         problems = [
-            f"{name} is {getattr(self, name)}, and must be above 0"
-            for name in ("percentile", "pre", "c", "c_least", "batches", "share", "rate")
-            if not getattr(self, name) > 0
+            f"{name} is {getattr(self, name)}, and must be above 0" for name in names if not getattr(self, name) > 0
         ]
-        if self.percentile > 100:
-            problems.append(f"percentile is {self.percentile}, and must be at most 100")
+        if not self.percentiles or not all(0 < each <= 100 for each in self.percentiles):
+            problems.append(f"percentiles is {self.percentiles}, and must be numbers above 0 and at most 100")
         if problems:
             raise ConfigError(f"Bounding: {'; '.join(problems)}. Correct these.")
 
 
-def choose_bounds(network: Network, batches: Batches, model: ModelConfig, config: BoundingConfig) -> Bounds:
-    """Roll a model over training data and look at what its layers and its cell give.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Bounded:
+    """A network with clips.
+
+    Attributes:
+        network: trained with them.
+        model: what it is made of.
+        rows: the history of all that was tried.
+        notes: how it went, as JSON types.
+    """
+
+    network: Network
+    model: ModelConfig
+    rows: Sequence[Row]
+    notes: dict[str, Any] = field(default_factory=dict)
+
+
+def bound_network(network: Network, model: ModelConfig, batches: Batches, config: BoundingConfig, fit: Fit) -> Bounded:
+    """Choose where a network clips, and train it on with its clips.
+
+    A choice does no harm where the loss on freshly drawn windows of the training data is no higher than the network's
+    without it, window by window, but for what chance explains. What is held out has no say in it. Where every choice
+    does harm, the one that does least is taken.
 
     Args:
-        network: the trained model.
-        batches: what it was trained on; the first ones of epoch 0 are taken.
-        model: what it is made of.
+        network: the trained one; stays as it is.
+        model: what it is made of; bounds that it has are chosen anew.
+        batches: what it was trained on.
         config: see `BoundingConfig`.
+        fit: see `Fit`.
     """
-    encoder = network.encoder
-    inside = [layer for layer in encoder.layers if isinstance(layer, tf_keras.layers.ReLU)]
-    probe = tf_keras.Model(encoder.input, [layer.output for layer in inside] + [encoder.output])
-    values: dict[str, list[npt.NDArray[np.float32]]] = {}
-    carried: list[npt.NDArray[np.float32]] = []
-    for index in range(min(config.batches, len(batches))):
-        rng = np.random.default_rng(index)
-        batch = batches.batch(0, index)
-        seen = network.seen(batch.frames, batch.still, batch.order)
-        *maps, features = probe(seen.numpy().reshape(-1, *seen.shape[2:]), training=False)
-        for layer, each in zip(inside, maps, strict=True):
-            values.setdefault(layer.name, []).append(_sample(each, rng))
-        answers, states = network.cell_outputs(_unfolded(features, batch.frames.shape[0]))
-        if len(states) == 2:
-            carried.append(_sample(states[1], rng))
-        for layer in network.head[:-1]:
-            answers = layer(answers)
-            if isinstance(layer, tf_keras.layers.ReLU):
-                values.setdefault(layer.name, []).append(_sample(answers, rng))
-    activations = {name: _bound(np.concatenate(parts), config.percentile) for name, parts in values.items()}
-    c = None
-    if carried:
-        found = _bound(np.abs(np.concatenate(carried)), config.percentile)
-        c = round(min(config.c, max(config.c_least, found)), 4)
-    return Bounds(activations=activations, pre=config.pre if _has_plain_cell(model) else None, c=c)
+    watched = Network(_rebuilt(network.model, model), scale=model.scale, offset=model.offset)
+    observed = Observed(watched, batches, config.batches)
+    before = _losses(network, batches, config.compared)
+    rows: list[Row] = []
+    tried: list[_Choice] = []
+    for number, percentile in enumerate(config.percentiles, start=1):
+        clipped, bounded = bounded_network(network, model, choose_bounds(observed, model, percentile, config))
+        phase = "bounded" if number == 1 else f"bounded {number}"
+        rows += fit(clipped, bounded, phase)
+        change = _losses(clipped, batches, config.compared) - before
+        choice = _Choice(
+            network=clipped,
+            model=bounded,
+            phase=phase,
+            percentile=percentile,
+            loss_change=float(change.mean()),
+            standard_error=float(change.std() / np.sqrt(len(change))),
+        )
+        tried.append(choice)
+        if choice.loss_change <= max(config.slack, config.errors * choice.standard_error):
+            break
+    else:
+        choice = min(tried, key=lambda one: one.loss_change)
+    notes = {"phase": choice.phase, "percentile": choice.percentile, "tried": [each.told() for each in tried]}
+    return Bounded(network=choice.network, model=choice.model, rows=rows, notes=notes)
 
 
-def bounded_model(model: Any, config: ModelConfig, bounds: Bounds) -> tuple[Any, ModelConfig]:
-    """Build the same model with clips, and give it the weights."""
-    bounded = replace(config, bounds=bounds)
-    clipped = build_model(bounded)
-    clipped.set_weights(model.get_weights())
-    return clipped, bounded
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Choice:
+    """One percentile, and what became of the loss with its bounds."""
+
+    network: Network
+    model: ModelConfig
+    phase: str
+    percentile: float
+    loss_change: float
+    standard_error: float
+
+    def told(self) -> dict[str, float]:
+        return {
+            "percentile": self.percentile,
+            "loss_change": round(self.loss_change, 5),
+            "standard_error": round(self.standard_error, 5),
+        }
 
 
-def _has_plain_cell(model: ModelConfig) -> bool:
-    return model.cell not in ("none", "convlstm")
+def choose_bounds(observed: Observed, model: ModelConfig, percentile: float, config: BoundingConfig) -> Bounds:
+    """Take bounds from what occurred.
+
+    Args:
+        observed: see `Observed`.
+        model: what was observed.
+        percentile: of the values of each place.
+        config: for the largest and smallest.
+    """
+    activations = {}
+    for name, values in observed.layers.items():
+        reached = np.abs(values) if model.activation == "tanh" else np.maximum(values, 0)
+        bound = _percentile(reached, percentile)
+        if model.activation == "tanh":
+            bound = min(bound, config.candidate)
+        elif model.activation == "relu6" or model.preset == "mobilenet":
+            bound = min(bound, _RELU6)
+        activations[name] = bound
+    found: dict[str, float] = defaultdict(float)
+    for place, values in observed.places.items():
+        name = BOUND_OF[place]
+        found[name] = max(found[name], _percentile(np.abs(values), percentile))
+    # These cells have nothing but a tanh, or a ramp that ends at 2.5, behind their sum.
+    saturated = config.candidate if model.cell in ("rnn", "convlstm") else config.pre
+    largest = {"pre": saturated, "candidate": config.candidate, "c": config.c}
+    # With all that occurred, a product is not cut either: only sums are, where the activation behind them ends.
+    product = config.pre if percentile < 100 else math.inf
+    cell = {name: min(bound, largest.get(name, product)) for name, bound in found.items()}
+    if "c" in cell:
+        cell["c"] = max(cell["c"], config.c_least)
+    return Bounds(activations=activations, **cell)
 
 
-def _sample(values: Any, rng: np.random.Generator) -> npt.NDArray[np.float32]:
-    flat: npt.NDArray[np.float32] = np.asarray(values, np.float32).reshape(-1)
-    return flat if len(flat) <= _SAMPLE else flat[rng.integers(len(flat), size=_SAMPLE)]
+def bounded_network(network: Network, model: ModelConfig, bounds: Bounds) -> tuple[Network, ModelConfig]:
+    """Build the same network with clips, and give it the weights."""
+    bounded = replace(model, bounds=bounds)
+    return Network(_rebuilt(network.model, bounded), scale=model.scale, offset=model.offset), bounded
 
 
-def _bound(values: npt.NDArray[np.float32], percentile: float) -> float:
+def _rebuilt(trained: Any, config: ModelConfig) -> Any:
+    model = build_model(config)
+    model.set_weights(trained.get_weights())
+    return model
+
+
+def _percentile(values: npt.NDArray[np.float32], percentile: float) -> float:
     found = float(np.percentile(values, percentile))
     if found <= 0:
         # A layer that is almost always silent: bound what it says when it speaks.
@@ -125,7 +212,17 @@ def _bound(values: npt.NDArray[np.float32], percentile: float) -> float:
     return round(found, 4) if found > 1e-3 else 1.0
 
 
-def _unfolded(features: Any, rows: int) -> Any:
-    import tensorflow as tf
-
-    return tf.reshape(features, [rows, -1, *features.shape[1:]])
+def _losses(network: Network, batches: Batches, count: int) -> npt.NDArray[np.float64]:
+    """Tell the weighted cross-entropy of each freshly drawn window, states carried over from batch to batch."""
+    losses: list[npt.NDArray[np.float64]] = []
+    states: list[Any] = []
+    for index in range(min(count, len(batches))):
+        batch = batches.batch(_FRESH_EPOCH, index)
+        if not states or len(states[0]) != len(batch.frames) or (batch.start < 0).all():
+            states = network.initial_states(len(batch.frames))
+        logits, states = network.logits(
+            batch.frames, batch.still, batch.order, states, training=False, warps=batch.warps
+        )
+        entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=batch.labels, logits=logits).numpy()
+        losses.append((entropy * batch.weights).sum(1) / np.maximum(batch.weights.sum(1), 1e-6))
+    return np.concatenate(losses).astype(np.float64)

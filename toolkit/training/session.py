@@ -17,7 +17,7 @@ from runtime.spec import ResetSpec
 from toolkit.models.build import build_model
 from toolkit.training.baselines import Baselines
 from toolkit.training.batches import ClipBatches
-from toolkit.training.bounding import bounded_model, choose_bounds
+from toolkit.training.bounding import bound_network
 from toolkit.training.environment import environment
 from toolkit.training.finishing import finish
 from toolkit.training.history import write_table
@@ -220,26 +220,28 @@ class _Session:
     def _bound(
         self, network: Network, batches: Batches, rows: list[Row]
     ) -> tuple[Network, ModelConfig, list[Row], dict[str, Any]]:
-        """Fine-tune with clips; go back to the model without where it lost too much."""
+        """Choose where it clips and train on so; see `bound_network`."""
         request = self._request
-        plain = rows[-1].val_accuracy or 0.0
         if request.bounding is None:
             return network, request.model, rows, {}
-        bounds = choose_bounds(network, batches, request.model, request.bounding)
-        model, config = bounded_model(network.model, request.model, bounds)
-        clipped = Network(model, scale=config.scale, offset=config.offset)
+        longer = list(rows)
         fine = replace(
             request.train,
             epochs=_share(request.train.epochs, request.bounding.share),
             learning_rate=request.train.learning_rate * request.bounding.rate,
             patience=0,
         )
-        longer = self._fit(clipped, batches, fine, "bounded", rows)
-        reached = longer[-1].val_accuracy or 0.0
-        notes = {"val_accuracy_unbounded": plain, "val_accuracy_bounded": reached}
-        if reached < plain - request.bounding.largest_drop:
-            return network, request.model, longer, {**notes, "bounded": False}
-        return clipped, config, longer, {**notes, "bounded": True}
+
+        def fit(clipped: Network, _: ModelConfig, phase: str) -> Sequence[Row]:
+            longer[:] = self._fit(clipped, batches, fine, phase, longer)
+            return ()
+
+        found = bound_network(network, request.model, batches, request.bounding, fit)
+        accuracies = {
+            f"val_accuracy_{words}": [row.val_accuracy or 0.0 for row in longer if row.phase == phase][-1]
+            for words, phase in (("unbounded", rows[-1].phase), ("bounded", found.notes["phase"]))
+        }
+        return found.network, found.model, longer, {**accuracies, "bounded": found.notes}
 
     def _baselines(self) -> dict[str, Baseline | None]:
         request, data = self._request, self._data
