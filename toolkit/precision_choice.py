@@ -128,12 +128,12 @@ def choose_precision(
     """
     check_folder(path)
     with tempfile.TemporaryDirectory(prefix="framestep-") as folder:
-        variants = _built(piece, Path(folder), progress)
-        costs, variants = _costed(variants, target, progress)
+        variants = build_variants(piece, Path(folder), progress=progress)
+        costs, variants = with_costs(variants, target, progress=progress)
         table = tuple(each.row(costs.unit) for each in variants)
         if piece.config.keep:
             _keep_failed(variants, path)
-        best = _cheapest(variants)
+        best = cheapest(variants)
         if best is None or best.path is None or best.spec is None:
             raise FidelityError(_none_passed(variants), report=_no_artifact(table))
         why = _why(best, variants, costs)
@@ -144,8 +144,22 @@ def choose_precision(
     return Choice(converted=Converted(path=path, spec=spec), table=table, why=why, note=costs.note)
 
 
-def _built(piece: Workpiece, folder: Path, progress: Callable[[str, int, int], None]) -> list[Variant]:
-    """Convert to every precision; calibration and the float model's answers are shared."""
+def build_variants(
+    piece: Workpiece, folder: Path, *, progress: Callable[[str, int, int], None] = lambda *_: None
+) -> list[Variant]:
+    """Convert to every precision and measure each; calibration and the float model's answers are shared.
+
+    Args:
+        piece: the model.
+        folder: where the artifacts go, those that fail as well.
+        progress: told the stage, and how many of how many frames it has done.
+
+    Returns:
+        One a precision, their costs unknown as yet.
+
+    Raises:
+        ConversionError: where nothing can be built at all.
+    """
     config, stream = piece.config, piece.fidelity
     prepared = prepare(
         piece.model,
@@ -213,17 +227,21 @@ def _variant(
     )
 
 
-def _costed(
-    variants: list[Variant], target: Target | None, progress: Callable[[str, int, int], None]
+def with_costs(
+    variants: list[Variant],
+    target: Target | None = None,
+    *,
+    progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> tuple[Costs, list[Variant]]:
-    """Measure what a step of each costs, of those that failed too."""
+    """Measure what a step of each costs, of those that failed too; see `step_costs`."""
     paths = [each.path for each in variants if each.path is not None]
     costs = step_costs(paths, target, progress=lambda done: progress("measuring costs", done, len(paths)))
     values = dict(zip(paths, costs.values, strict=True))
     return costs, [each if each.path is None else replace(each, cost=values[each.path]) for each in variants]
 
 
-def _cheapest(variants: list[Variant]) -> Variant | None:
+def cheapest(variants: list[Variant]) -> Variant | None:
+    """Return what is chosen of variants with costs; None where none passed."""
     passed = [each for each in variants if each.passed]
     if not passed:
         return None

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
 
-from converters.calibration import calibrate
+from converters.calibration import calibrate, ranges_for
 from converters.convert import network_of
 from converters.graph_form import read_form, write_form
 from converters.graph_rewrites import rewrite, smallest_runtime
@@ -36,7 +36,7 @@ def networks() -> dict[str, bytes]:
     config = ModelConfig(preset="tiny", width=16, height=16, classes=3, units=8, cell="gru")
     step_model = build_step_model(build_model(config), scale=config.scale, offset=config.offset)
     stream = DigitsStream(config=DigitsConfig(width=16, height=16))
-    ranges = calibrate(step_model, stream, reset=ResetSpec(), frames=60).ranges
+    ranges = ranges_for(calibrate(step_model, stream, reset=ResetSpec(), frames=60), percentile=97).ranges
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("converters.convert.convert_saved_model", _convert_here)
         return {

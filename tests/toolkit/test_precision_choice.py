@@ -18,7 +18,7 @@ from runtime.artifact import read_artifact
 from runtime.errors import ConversionError, FidelityError
 from toolkit.cli import framestep
 from toolkit.conversion import ConversionRequest, ForeignModel, workpiece_of_model
-from toolkit.precision_choice import NEAR, Variant, _cheapest, choose_precision
+from toolkit.precision_choice import NEAR, Variant, cheapest, choose_precision
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +74,7 @@ def call(*arguments: object) -> Result:
 
 
 @pytest.mark.usefixtures("lab")
-def test_auto_ships_the_cheapest_for_the_target_of_those_that_pass(model: Path, tmp_path: Path) -> None:
+def test_auto_ships_thecheapest_for_the_target_of_those_that_pass(model: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.tflite"
     result = call(
         *("convert", model, "-o", path, "--precision", "auto", "--target", "pi4", "--calibrate", "digits"),
@@ -201,8 +201,8 @@ variants = st.lists(
 
 
 @given(variants=variants)
-def test_the_choice_passes_is_near_the_cheapest_and_the_smallest_of_those(variants: list[Variant]) -> None:
-    best = _cheapest(variants)
+def test_the_choice_passes_is_near_thecheapest_and_the_smallest_of_those(variants: list[Variant]) -> None:
+    best = cheapest(variants)
     passed = [(each.cost or 0.0, each.bytes or 0) for each in variants if each.passed]
     assert (best is None) == (not passed)
     if best is not None:

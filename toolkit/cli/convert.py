@@ -103,14 +103,14 @@ def command(
             converted = choice.converted
         else:
             converted = piece.convert(output, progress=progress)
+    if choice is not None and choice.note is not None:
+        say(choice.note)
     figures = {"path": str(converted.path), **describe(converted.path, converted.spec)}
     if as_json:
         print_json(figures if choice is None else {**figures, "variants": choice.table, "why": choice.why})
         return
     if choice is not None:
         print_variants(choice.table, converted.spec.precision)
-        if choice.note is not None:
-            say(choice.note)
         say(f"Chosen: {choice.why}")
     fidelity = converted.spec.fidelity
     if fidelity is not None:
