@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -7,15 +8,19 @@ import numpy as np
 import pytest
 
 from converters.stream import NO_LABEL
+from runtime.artifact import read_artifact
 from runtime.decision import Event
 from runtime.engine import Engine
 from runtime.errors import DatasetError
+from runtime.pipeline import Pipeline
 from runtime.spec import DecisionSpec, ResetSpec
+from runtime.testing import FakeSource, ListSink
 from toolkit.data.dataset import Clip, LabelledStream
 from toolkit.evaluation.clips import clip_answer, evaluate_clips
 from toolkit.evaluation.events import score_events
 from toolkit.evaluation.predictors import ArtifactPredictor
 from toolkit.evaluation.streams import evaluate_stream
+from toolkit.evaluation.walking import planned_resets, walk
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -150,6 +155,65 @@ def test_events_of_a_recording_are_those_of_the_decision() -> None:
     stream = recording([0] * 5 + [1] * 5, [0] * 5 + [1] * 5)
     score = evaluate_stream(Scripted(), stream, LABELS, fps=15, decision=AT_ONCE).events
     assert (score.events, score.recall, score.precision, score.delay_frames) == (2, 1.0, 1.0, 0)
+
+
+def test_settled_frames_are_counted_apart() -> None:
+    stream = recording([1] * 12 + [0] * 6 + [1] * 14, [0] * 18 + [1] * 14)
+    result = evaluate_stream(Scripted(), stream, LABELS, fps=15)
+    assert result.frame_accuracy == 20 / 32
+    assert result.frame_accuracy_settled == 1.0
+
+
+def test_a_window_is_stepped_anew_for_every_frame() -> None:
+    stream = recording([0, 255, 1, 1, 1], [0, 2, 2, 1, 1])
+    predictor = Scripted()
+    result = evaluate_stream(predictor, stream, LABELS, fps=15, choice="window", window=3)
+    # 255 makes it stick to `c` while it is in the window.
+    assert result.probabilities.argmax(axis=1).tolist() == [0, 2, 2, 2, 1]
+    assert predictor.seen == [0, 0, 255, 0, 255, 1, 255, 1, 1, 1, 1, 1]
+    assert result.resets == 5
+
+
+def test_a_turn_counts_from_where_frames_were_missing() -> None:
+    cuts = np.zeros(9, np.bool_)
+    cuts[[0, 4]] = True
+    stream = replace(recording([0] * 9, [0] * 9), cuts=cuts)
+    every = ResetSpec(policy="every", every_frames=3)
+    assert np.flatnonzero(planned_resets(stream, every)).tolist() == [3, 4, 7]
+    assert np.flatnonzero(planned_resets(stream, ResetSpec(policy="gap"))).tolist() == [4]
+    assert not planned_resets(stream, ResetSpec(policy="never")).any()
+
+
+def test_the_delay_is_until_the_event_is_told() -> None:
+    score = score_events([Event(label="a", start=3, end=9)], [(0, 9, "a")], frames=10, fps=15, minimum_frames=4)
+    assert (score.delay_frames, score.delay_s) == (6, 0.4)
+
+
+@pytest.mark.parametrize(
+    "reset",
+    [ResetSpec(policy="gap"), ResetSpec(policy="every", every_frames=7), ResetSpec(policy="event")],
+    ids=lambda reset: reset.policy,
+)
+def test_what_is_evaluated_is_what_the_device_does(reset: ResetSpec) -> None:
+    artifact = read_artifact(GOLDEN.with_name("tiny.tflite"))
+    decision = DecisionSpec(smoothing=0.5, on=0.6, off=0.5, minimum_frames=2)
+    engine = Engine(replace(artifact, spec=replace(artifact.spec, reset=reset, decision=decision)))
+    spec, rng = engine.spec, np.random.default_rng(0)
+    scenes = rng.integers(0, 256, (10, *spec.input.shape[1:]), np.uint8).repeat(9, axis=0)
+    frames = np.clip(scenes.astype(np.int64) + rng.integers(-60, 61, scenes.shape), 0, 255).astype(np.uint8)
+    sink = ListSink()
+    source = FakeSource.of_pictures(list(frames[..., 0]), fps=spec.fps)
+    summary = Pipeline(stepper=engine.stepper(), source=source, sinks=[sink]).run()
+    stream = LabelledStream(name="film", frames=frames, labels=np.zeros(len(frames), np.int64))
+    planned = planned_resets(stream, reset)
+    walked = walk(ArtifactPredictor(engine), frames, spec.labels, decision=decision, policy=reset, planned=planned)
+    # records keep six decimals
+    shown = np.array([record["probabilities"] for record in sink.frames])
+    assert np.allclose(shown, walked.probabilities, atol=6e-7, rtol=0)
+    assert sink.events == [{"event": each.label, "start": each.start, "end": each.end} for each in walked.events]
+    assert summary.resets == walked.resets.sum()
+    assert summary.events > 3
+    assert (summary.resets > 0) == (reset.policy != "gap")
 
 
 def test_a_segment_is_found_where_an_event_of_its_label_starts_in_it() -> None:
