@@ -9,16 +9,20 @@ import pytest
 from converters.layers.formulas import bound_at
 from converters.step_model import build_step_model
 from runtime.errors import ConfigError
+from toolkit.compression import quantization
 from toolkit.compression.masks import sparsity
 from toolkit.compression.quantization import QuantizeConfig, quantize_run
+from toolkit.compression.simulation import SimulatedNetwork
 from toolkit.models.build import build_model
 from toolkit.training.bounding import BoundingConfig
+from toolkit.training.network import Network
 from toolkit.training.run_folder import Run, save_model
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from toolkit.data.dataset import Dataset
     from toolkit.training.session import TrainRequest
 
 QUICK = BoundingConfig(percentiles=(99.5,), batches=1, compared=1)
@@ -113,6 +117,34 @@ def test_an_interrupt_leaves_the_run_that_was_there(run: Run, tmp_path: Path) ->
         quantize_run(run, out, QuantizeConfig(epochs=1, bounding=QUICK), force=True, watcher=Stopper())
     assert (out / "run.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["bounded"]
+
+
+def test_an_aware_run_is_a_plain_one_with_what_was_learnt(
+    run: Run, bars: tuple[Dataset, Dataset], tmp_path: Path
+) -> None:
+    learnt: list[Any] = []
+
+    class Watching(SimulatedNetwork):
+        def finish(self) -> None:
+            super().finish()
+            learnt.extend(self.model.get_weights())
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quantization, "SimulatedNetwork", Watching)
+        config = QuantizeConfig(method="aware", epochs=1, bounding=QUICK)
+        aware = quantize_run(run, tmp_path / "aware", config, force=False)
+    model = Run.load(tmp_path / "aware").model()
+    for now, then, before in zip(model.get_weights(), learnt, run.model().get_weights(), strict=True):
+        np.testing.assert_array_equal(now, then)
+        assert (now != before).any()
+    inner, plain = (each.get_layer("per_frame").layer.layers for each in (model, run.model()))
+    assert [type(layer) for layer in inner] == [type(layer) for layer in plain]
+    network = Network(model, scale=1 / 255, offset=0.0)
+    assert network.answers(bars[1].clips).accuracy == aware.val_accuracy
+    taps = {tap.name: tap.bound for tap in build_step_model(model, scale=1 / 255, offset=0.0).taps}
+    assert taps["cell_c"] is not None
+    (row,) = (tmp_path / "aware" / "history.csv").read_text(encoding="utf-8").splitlines()[1:]
+    assert row.startswith("aware,1,")
 
 
 @pytest.mark.usefixtures("eagerly")

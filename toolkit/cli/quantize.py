@@ -17,16 +17,16 @@ from toolkit.cli.output import json_option, print_json
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The new run's folder, new or empty.")
 @click.option(
     "--method",
-    type=click.Choice(["bounded"]),
+    type=click.Choice(["bounded", "aware"]),
     default="bounded",
     show_default=True,
-    help="Clip where the run hardly ever goes.",
+    help="Clip where the run hardly ever goes; or clip there, and round as 8 bits do while it is trained on.",
 )
 @click.option("--epochs", type=click.IntRange(min=1), help="Of training on; a quarter of the run's where not given.")
 @click.option("--force", is_flag=True, help="Replace the run in --out.")
 @json_option
 def command(
-    *, run: Path, out: Path, method: Literal["bounded"], epochs: int | None, force: bool, as_json: bool
+    *, run: Path, out: Path, method: Literal["bounded", "aware"], epochs: int | None, force: bool, as_json: bool
 ) -> None:
     """Train RUN on with its own data so that 8 bits are enough for it, and write a run.
 

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from runtime.errors import ConfigError
 from toolkit.compression.derivation import Outcome, derive_run, fine_tuning
 from toolkit.compression.masks import kept_zeros
+from toolkit.compression.simulation import SimulatedNetwork
 from toolkit.training.bounding import BoundingConfig, bound_network
 from toolkit.training.loop import Loop
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from toolkit.compression.derivation import Origin
@@ -20,9 +21,8 @@ if TYPE_CHECKING:
     from toolkit.training.loop import Row, Watcher
     from toolkit.training.network import Network
     from toolkit.training.run_folder import Run
-    from toolkit.training.schedule import TrainConfig
 
-Method: TypeAlias = Literal["bounded"]
+Method: TypeAlias = Literal["bounded", "aware"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +30,7 @@ class QuantizeConfig:
     """How a run is prepared.
 
     Attributes:
-        method: `bounded` clips.
+        method: `bounded` clips; `aware` clips, and rounds as an int8 file does while it is trained.
         epochs: None for a share of those that the run was trained with.
         bounding: see `BoundingConfig`.
     """
@@ -41,8 +41,8 @@ class QuantizeConfig:
 
     def __post_init__(self) -> None:
         problems = []
-        if self.method != "bounded":
-            problems.append(f"method is {self.method!r}, and must be bounded")
+        if self.method not in ("bounded", "aware"):
+            problems.append(f"method is {self.method!r}, and must be bounded or aware")
         if self.epochs is not None and self.epochs < 1:
             problems.append(f"epochs is {self.epochs}, and must be at least 1")
         if problems:
@@ -76,11 +76,32 @@ def quantize_run(
     """
     fine = fine_tuning(run, epochs=config.epochs, share=config.bounding.share, rate=config.bounding.rate)
 
-    def make(origin: Origin) -> Outcome:
-        def fit(clipped: Network, _: ModelConfig, phase: str) -> Sequence[Row]:
-            return _trained_on(clipped, origin, fine, phase, watcher)
+    def trained(
+        network: Network, origin: Origin, phase: str, after_step: Callable[[int], None] | None
+    ) -> Sequence[Row]:
+        clips = origin.held.clips
+        loop = Loop(network, origin.batches, clips, fine, phase=phase, watcher=watcher, after_step=after_step)
+        return loop.run().history
 
-        found = bound_network(origin.network, run.model_config, origin.batches, config.bounding, fit)
+    def make(origin: Origin) -> Outcome:
+        def fit(clipped: Network, model: ModelConfig, phase: str) -> Sequence[Row]:
+            if config.method == "aware":
+                simulated = SimulatedNetwork(clipped, model, pruned=run.sparsity is not None)
+                try:
+                    # What is held out is looked at with the rounding, too: these accuracies are those of 8 bits.
+                    return trained(simulated, origin, phase, simulated.after_step)
+                finally:
+                    simulated.finish()
+            keep = kept_zeros(clipped.model) if run.sparsity is not None else None
+            history = trained(clipped, origin, phase, keep)
+            if keep is not None:
+                # The running mean that the loop ends with is of weights between their step and the mask.
+                keep(0)
+            return history
+
+        found = bound_network(
+            origin.network, run.model_config, origin.batches, config.bounding, fit, phase=config.method
+        )
         return Outcome(
             network=found.network,
             history=found.rows,
@@ -90,15 +111,3 @@ def quantize_run(
         )
 
     return derive_run(run, out, make, force=force, command=command)
-
-
-def _trained_on(
-    clipped: Network, origin: Origin, fine: TrainConfig, phase: str, watcher: Watcher | None
-) -> Sequence[Row]:
-    keep: Any = kept_zeros(clipped.model) if origin.run.sparsity is not None else None
-    loop = Loop(clipped, origin.batches, origin.held.clips, fine, phase=phase, watcher=watcher, after_step=keep)
-    history = loop.run().history
-    if keep is not None:
-        # The running mean that the loop ends with is of weights between their step and the mask.
-        keep(0)
-    return history

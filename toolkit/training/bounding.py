@@ -99,7 +99,15 @@ class Bounded:
     notes: dict[str, Any] = field(default_factory=dict)
 
 
-def bound_network(network: Network, model: ModelConfig, batches: Batches, config: BoundingConfig, fit: Fit) -> Bounded:
+def bound_network(
+    network: Network,
+    model: ModelConfig,
+    batches: Batches,
+    config: BoundingConfig,
+    fit: Fit,
+    *,
+    phase: str = "bounded",
+) -> Bounded:
     """Choose where a network clips, and train it on with its clips.
 
     A choice does no harm where the loss on freshly drawn windows of the training data is no higher than the network's
@@ -112,6 +120,7 @@ def bound_network(network: Network, model: ModelConfig, batches: Batches, config
         batches: what it was trained on.
         config: see `BoundingConfig`.
         fit: see `Fit`.
+        phase: what the training is called; the second choice's has a 2 behind it.
     """
     watched = Network(_rebuilt(network.model, model), scale=model.scale, offset=model.offset)
     observed = Observed(watched, batches, config.batches)
@@ -120,13 +129,13 @@ def bound_network(network: Network, model: ModelConfig, batches: Batches, config
     tried: list[_Choice] = []
     for number, percentile in enumerate(config.percentiles, start=1):
         clipped, bounded = bounded_network(network, model, choose_bounds(observed, model, percentile, config))
-        phase = "bounded" if number == 1 else f"bounded {number}"
-        rows += fit(clipped, bounded, phase)
+        name = phase if number == 1 else f"{phase} {number}"
+        rows += fit(clipped, bounded, name)
         change = _losses(clipped, batches, config.compared) - before
         choice = _Choice(
             network=clipped,
             model=bounded,
-            phase=phase,
+            phase=name,
             percentile=percentile,
             loss_change=float(change.mean()),
             standard_error=float(change.std() / np.sqrt(len(change))),
