@@ -191,6 +191,38 @@ def test_the_validation_stream_of_digits_repeats_nothing() -> None:
     assert len(validation_stream(held, frames=500).stream.frames) == 500
 
 
+def test_digits_keep_their_meaning_in_a_models_own_order_of_labels() -> None:
+    from toolkit.data.dataset import DataConfig
+    from toolkit.data.digits import LABELS as DIRECTIONS
+    from toolkit.data.loading import load_dataset
+
+    turned = tuple(reversed(DIRECTIONS))
+    streams = [
+        validation_stream(load_dataset(("digits",), DataConfig(width=24, height=24, labels=labels)), frames=200).stream
+        for labels in (DIRECTIONS, turned)
+    ]
+    one, other = (
+        [names[label] for label in each.labels] for names, each in zip((DIRECTIONS, turned), streams, strict=True)
+    )
+    assert one == other
+
+
+@pytest.mark.usefixtures("converter_in_this_process")
+def test_a_conversion_writes_policy_and_decision_into_the_spec(
+    finished_bars: Path, bars: tuple[Dataset, Dataset], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from converters.fidelity import Gate
+    from toolkit.conversion import ConversionRequest, convert_run
+    from toolkit.training.run_folder import DataRequest
+
+    monkeypatch.setattr(DataRequest, "load", lambda _: bars)
+    decision = DecisionSpec(smoothing=0.5, on=0.95, off=0.7, minimum_frames=5, refractory_frames=8)
+    run = replace(Run.load(finished_bars), decision=decision, reset=ResetSpec(policy="event"))
+    request = ConversionRequest(precision="float32", gate=Gate(min_agreement=0, max_accuracy_drop=1), frames=20)
+    spec = convert_run(run, tmp_path / "bars.tflite", request).spec
+    assert (spec.decision, spec.reset.policy) == (decision, "event")
+
+
 def test_a_run_ends_with_a_policy_and_a_decision_that_were_measured(
     finished_bars: Path, bars: tuple[Dataset, Dataset], tmp_path: Path
 ) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,11 +23,14 @@ if TYPE_CHECKING:
 GOLDEN = Path(__file__).resolve().parents[1] / "golden" / "lstm-int8.tflite"
 STREAM_KEYS = {
     "frame_accuracy",
+    "frame_accuracy_settled",
     "segment_accuracy",
     "event_recall",
     "event_precision",
     "false_alarms_per_hour",
     "delay_frames",
+    "delay_s",
+    "decision",
 }
 
 
@@ -123,6 +127,60 @@ def test_resets_at_the_borders_are_counted(recording: Path) -> None:
     assert answer(GOLDEN, "--stream", recording, "--reset", "borders")["resets"] == 1
 
 
+def test_windows_are_stepped_anew_for_every_frame(recording: Path) -> None:
+    found = answer(GOLDEN, "--stream", recording, "--reset", "window:4")
+    assert (found["reset"], found["resets"], found["frames"]) == ("window:4", 20, 20)
+
+
+def test_a_folder_with_a_stream_is_a_stream(recording: Path) -> None:
+    assert answer(GOLDEN, "--stream", recording.parent) == answer(GOLDEN, "--stream", recording)
+
+
+def test_digits_go_on_as_long_as_they_are_asked_for(run: Path) -> None:
+    found = answer(run, "--stream", "digits", "--frames", 700)
+    assert (found["frames"], found["trained_on"]) == (700, False)
+    assert found["stream"] == "moving digits, 448 images, seed 2"
+
+
+def test_what_a_run_held_out_is_a_stream(run: Path) -> None:
+    held, digits = (answer(run, "--stream", name, "--frames", 300) for name in ("validation", "digits"))
+    assert held == digits
+
+
+def test_what_was_held_out_from_an_artifact_nobody_knows() -> None:
+    code, words = failure(GOLDEN, "--stream", "validation")
+    assert code == 1
+    assert "Nobody knows what was held out from an artifact. Name the run with --like." in words
+
+
+def test_a_decision_is_fitted_on_a_recording(recording: Path) -> None:
+    fit = answer(GOLDEN, "--stream", recording, "--fit-decision", "--false-alarms-per-hour", 10000)["fit"]
+    assert set(fit["decision"]) == {"smoothing", "on", "off", "minimum_frames", "refractory_frames"}
+    assert (fit["target_per_hour"], fit["frames"], fit["stream"]) == (10000, 20, str(recording))
+    assert fit["met"] == (fit["fitted"]["false_alarms_per_hour"] <= 10000)
+
+
+def test_people_are_told_what_a_short_stream_can_say(recording: Path) -> None:
+    result = CliRunner().invoke(framestep, ["evaluate", str(GOLDEN), "--stream", str(recording), "--fit-decision"])
+    assert "Of its 1 s that differ, one false alarm is 2700.0 an hour" in result.stdout
+
+
+def test_a_fitted_decision_is_stored_only_where_that_is_asked_for(run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Path(shutil.copytree(run, tmp_path / "run"))
+    path = copy / "run.json"
+    path.write_text(path.read_text().replace('"results": {}', '"results": {"val_accuracy": 0.5}'))
+    before = path.read_text()
+    asked = (copy, "--stream", "digits", "--frames", 400, "--fit-decision")
+    decision = answer(*asked)["fit"]["decision"]
+    assert path.read_text() == before
+    answer(*asked, "--store")
+    assert asdict(Run.load(copy).decision) == decision
+    assert answer(copy, "--stream", "digits", "--frames", 300)["decision"] == decision
+    assert "moving digits, 448 images, seed 2 (400 frames" in (copy / "README.md").read_text()
+
+
 def test_a_recording_without_segments_is_an_error(recording: Path) -> None:
     recording.with_suffix(".csv").unlink()
     code, words = failure(GOLDEN, "--stream", recording)
@@ -165,6 +223,12 @@ def test_labels_that_the_model_does_not_know_are_an_error(clips: Path) -> None:
         (GOLDEN,),
         (GOLDEN, "--data", "digits", "--stream", "a.mp4"),
         (GOLDEN, "--data", "digits", "--segments", "a.csv"),
+        (GOLDEN, "--data", "digits", "--fit-decision"),
+        (GOLDEN, "--stream", "digits", "--false-alarms-per-hour", "9"),
+        (GOLDEN, "--stream", "digits", "--fit-decision", "--store"),
+        (GOLDEN, "--stream", "digits", "--fit-decision", "--reset", "borders"),
+        (GOLDEN, "--stream", "digits", "--reset", "window:0"),
+        (GOLDEN, "--stream", "digits", "--reset", "sometimes"),
     ],
 )
 def test_half_a_question_is_wrong_usage(arguments: tuple[object, ...]) -> None:

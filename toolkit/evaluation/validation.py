@@ -60,15 +60,17 @@ def validation_stream(held: Dataset, *, frames: int | None = None, seed: int = V
         frames: how many; None for `ROUNDS` rounds, at most `MOST_FRAMES`, of digits just these.
         seed: of what is drawn.
     """
-    name = stream_of(held, seed=seed).name
+    source = stream_of(held, seed=seed)
     first = held.clips[0].frames if held.clips else held.streams[0].frames
     most = max(1, min(MOST_FRAMES, MOST_BYTES // first[0].nbytes))
     if held.sources == (DIGITS,):
-        chunks = list(stream_of(held, seed=seed).chunks(frames or most))
+        chunks = list(source.chunks(frames or most))
         pixels, labels, cuts = (
             np.concatenate([getattr(chunk, key) for chunk in chunks]) for key in ("frames", "labels", "cuts")
         )
-        whole = LabelledStream(name=name, frames=pixels, labels=labels, cuts=cuts)
+        # A model may have the directions in another order.
+        places = np.array([held.labels.index(label) for label in source.labels or ()])
+        whole = LabelledStream(name=source.name, frames=pixels, labels=places[labels], cuts=cuts)
         # A scene cut is no gap, so nothing resets there: it only ends a segment.
         return ValidationStream(
             stream=replace(whole, cuts=None, segments=segments_of(whole)), distinct_frames=len(labels)
@@ -76,7 +78,9 @@ def validation_stream(held: Dataset, *, frames: int | None = None, seed: int = V
     held = replace(held, clips=_shortened(held.clips, seed))
     once = sum(len(stream.frames) for stream in held.streams) + sum(len(clip.frames) for clip in held.clips)
     count = frames or min(most, ROUNDS * once)
-    return ValidationStream(stream=_first_frames(name, _pieces(held, seed), count), distinct_frames=min(count, once))
+    return ValidationStream(
+        stream=_first_frames(source.name, _pieces(held, seed), count), distinct_frames=min(count, once)
+    )
 
 
 def _shortened(clips: Sequence[Clip], seed: int) -> tuple[Clip, ...]:
