@@ -84,6 +84,7 @@ class EightBits(QuantizeConfig):  # type: ignore[misc]  # tfmot ships no types
 
     def set_quantize_activations(self, layer: Any, quantize_activations: Sequence[Any]) -> None:
         """See `QuantizeConfig`."""
+        del layer, quantize_activations
 
     def get_output_quantizers(self, layer: Any) -> list[Any]:
         """See `QuantizeConfig`."""
