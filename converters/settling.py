@@ -1,7 +1,7 @@
 """Whether a state's range had settled when calibration ended, and how many frames it takes if it had not.
 
 A range that still grows is no range: a state that adds up leaves it in the second minute, and an integer network
-saturates there. So a range counts only once every longer beginning of the roll-out gives it too.
+saturates there. So a range counts only once the rest of the roll-out adds nothing to it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 Range: TypeAlias = "tuple[float, float]"
 
 TOLERANCE = 0.1
-"""Of a range's width, within which two of its ends are the same: ranges between the 90th and the 100th percentile
-differ by more, and the networks made with them hardly do."""
+"""Of a range's width, by which it may still grow: ranges between the 95th and the 99th percentile differ by more, and
+the networks made with them by little."""
 
 SETTLING_PERCENTILE = 97.0
 """Of the extremes, frame by frame, that are compared. Their very largest grows for ever, by the logarithm of time."""
@@ -49,8 +49,8 @@ class Settling:
 
     Attributes:
         frames: rolled out.
-        settled: the number of frames after which every longer beginning has the range of the whole, within `TOLERANCE`
-            of its width; None where that is more than half of the frames.
+        settled: the number of frames after which the range grew by no more than `TOLERANCE` of its width; None where
+            that is more than half of the frames.
         before: the range in the first half.
         after: the range in all of it.
         needed: where it has not settled, the number of frames that would be enough; None where no number is.
@@ -78,7 +78,8 @@ def settling_of(lowest: Extremes, highest: Extremes) -> Settling:
     ends = sorted({max(1, count * k // _CHECKS) for k in range(1, _CHECKS + 1)})
     ranges = np.array([range_of(lowest[:end], highest[:end]) for end in ends])
     width = max(float(ranges[-1, 1] - ranges[-1, 0]), _NARROWEST)
-    off = np.abs(ranges - ranges[-1]).max(axis=1) / width
+    # A range that shrinks holds what comes; only growing counts.
+    off = ((ranges - ranges[-1]) * (1, -1)).max(axis=1) / width
     late = np.flatnonzero(off > TOLERANCE)
     settled = ends[int(late[-1]) + 1] if len(late) else ends[0]
     before, after = range_of(lowest[: max(1, count // 2)], highest[: max(1, count // 2)]), range_of(lowest, highest)

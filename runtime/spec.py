@@ -199,8 +199,8 @@ class CalibrationSpec:
         resets: state resets among them.
         percentile: of a tensor's extremes, frame by frame, that its range holds; 100 is all of them.
         state_ranges: lowest and highest value of each state on the roll-out.
-        settled: of each state whose range had settled, the number of frames after which every longer beginning of the
-            roll-out had it; 0 where the model itself imposes it.
+        settled: of each state whose range had settled, the number of frames after which it grew by no more than a
+            tenth of its width; 0 where the model itself imposes it.
         ranges: lowest and highest value of every tensor that is rounded to 8 bits, by the name of its place.
         bounded: those of them whose range the model itself imposes.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from converters.step_model import build_step_model
 from runtime.artifact import check_network
 from runtime.flatbuffer import read_network
 from runtime.interpreter import delegation, open_interpreter
-from runtime.spec import ResetSpec
+from runtime.spec import InputSpec, ResetSpec, Spec
 from toolkit.data.digits import DigitsConfig, DigitsStream
 from toolkit.models.build import build_model
 from toolkit.models.config import ModelConfig
@@ -63,3 +64,21 @@ def test_a_preset_is_one_partition(preset: tuple[StepModel, DigitsStream], preci
     assert found is not None
     assert found.partitions == 1
     assert set(found.outside) <= {"CAST"}
+
+
+def test_a_spec_stays_small(preset: tuple[StepModel, DigitsStream]) -> None:
+    step_model, stream = preset
+    calibration = ranges_for(calibrate(step_model, stream, reset=ResetSpec(), frames=60), "int8", percentile=97)
+    height, width, channels = step_model.frame_shape
+    spec = Spec(
+        name="n" * 60,
+        input=InputSpec(height=height, width=width, channels=1 if channels == 1 else 3, colour=stream.config.colour),
+        fps=15.0,
+        states=step_model.state_specs(),
+        labels=stream.labels,
+        precision="int8",
+        calibration=calibration.spec,
+        sha256="0" * 64,
+    )
+    assert Spec.from_json(spec.to_json()) == spec
+    assert len(zlib.compress(spec.to_json().encode())) <= 6 * 1024  # of 8 KiB: fidelity and how it was made come on top
