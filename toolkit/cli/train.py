@@ -190,6 +190,7 @@ def _request(
         batch_size=options["batch"] or defaults.batch,
         learning_rate=options["learning_rate"] or defaults.learning_rate,
         optimizer=options["optimizer"],
+        motion=defaults.motion,
         patience=options["patience"],
         seed=seed,
     )

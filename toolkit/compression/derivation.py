@@ -132,6 +132,7 @@ def fine_tuning(run: Run, *, epochs: int | None, share: float, rate: float) -> T
             **settings,
             "epochs": epochs or max(1, round(settings["epochs"] * share)),
             "learning_rate": settings["learning_rate"] * rate,
+            "motion": 0.0,
             "patience": 0,
         }
     )

@@ -19,6 +19,7 @@ class Defaults:
         input: see `ModelConfig`.
         batch: windows, or whole clips, in a step.
         learning_rate: at its highest.
+        motion: see `TrainConfig`.
         steps: of training without baselines and bounds: what real motion needs, whose classes differ in order alone.
         digits_steps: the same for the built-in digits.
     """
@@ -28,7 +29,8 @@ class Defaults:
     input: Input = "gray"
     batch: int = 4
     learning_rate: float = 0.006
-    steps: int = 4000
+    motion: float = 0.5
+    steps: int = 5500
     digits_steps: int = 700
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from runtime.errors import ConfigError
 from toolkit.training.checkpoints import Checkpoint
+from toolkit.training.motion import MotionTask
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,7 +119,11 @@ class Loop:
         self._after_step = after_step
         self._clock = clock
         self._optimizer = config.make_optimizer()
-        self._optimizer.build(network.trainable)
+        units = [int(state.shape[-1]) for state in network.initial_states(1)]
+        # What forgets cannot tell where anything was.
+        self._motion = MotionTask(units[0]) if config.motion and units else None
+        self._variables = [*network.trainable, *(self._motion.trainable if self._motion else ())]
+        self._optimizer.build(self._variables)
         self._averages = [tf.Variable(variable) for variable in network.trainable] if config.averaging else []
         self._states: list[Any] = []
         self._history: list[Row] = []
@@ -160,17 +165,17 @@ class Loop:
 
     def _one_step(self, batch: Batch, steps: int) -> None:
         rows = len(batch.frames)
-        rate = self._config.rate(self._epoch * steps + self._step, self._config.epochs * steps)
-        self._optimizer.learning_rate = rate
+        done, total = self._epoch * steps + self._step, self._config.epochs * steps
+        self._optimizer.learning_rate = self._config.rate(done, total)
         states = self._starting_states(batch, rows)
         names = ("frames", "labels", "weights", "still", "order", "warps")
         given = {name: value for name in names if (value := getattr(batch, name)) is not None}
-        done = self._epoch * steps + self._step
         # The usual start of a running mean: (1 + n) / (10 + n) until that is more than the constant.
         remember = min(self._config.averaging, (1 + done) / (10 + done))
         if self._train is None:
             self._train = tf.function(self._train_step, input_signature=_signature(given, states))
-        loss, right, weight, self._states = self._train(given, states, tf.constant(remember, tf.float32))
+        shares = tf.constant([remember, self._config.motion_at(done, total)], tf.float32)
+        loss, right, weight, self._states = self._train(given, states, shares)
         weighed = float(weight)
         self._sums = [self._sums[0] + float(loss) * weighed, self._sums[1] + float(right), self._sums[2] + weighed]
         if not np.isfinite(self._sums[0]):
@@ -195,19 +200,21 @@ class Loop:
             for before, nothing in zip(self._states, zero, strict=True)
         ]
 
-    def _train_step(self, batch: dict[str, Any], states: list[Any], remember: Any) -> tuple[Any, Any, Any, list[Any]]:
-        variables, labels, weights = self._network.trainable, batch["labels"], batch["weights"]
+    def _train_step(self, batch: dict[str, Any], states: list[Any], shares: Any) -> tuple[Any, Any, Any, list[Any]]:
+        network, labels, weights = self._network, batch["labels"], batch["weights"]
+        remember, motion = tf.unstack(shares)
+        seen = network.seen(batch["frames"], batch["still"], batch["order"], batch.get("warps"))
         with tf.GradientTape() as tape:
-            logits, states = self._network.logits(
-                batch["frames"], batch["still"], batch["order"], states, training=True, warps=batch.get("warps")
-            )
+            outputs, states = network.remembered(seen, states, training=True)
+            logits = network.judged(outputs)
             entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=logits)
             total = tf.reduce_sum(weights)
             loss = tf.reduce_sum(entropy * weights) / tf.maximum(total, 1e-6)
-        gradients, _ = tf.clip_by_global_norm(tape.gradient(loss, variables), self._config.clip_norm)
-        self._optimizer.apply_gradients(zip(gradients, variables, strict=True))
+            aim = loss if self._motion is None else loss + motion * self._motion.loss(network.moving(seen), outputs)
+        gradients, _ = tf.clip_by_global_norm(tape.gradient(aim, self._variables), self._config.clip_norm)
+        self._optimizer.apply_gradients(zip(gradients, self._variables, strict=True))
         if self._averages:
-            for average, variable in zip(self._averages, variables, strict=True):
+            for average, variable in zip(self._averages, network.trainable, strict=True):
                 average.assign(remember * average + (1 - remember) * variable)
         hits = tf.cast(tf.argmax(logits, -1, output_type=tf.int32) == labels, tf.float32)
         return loss, tf.reduce_sum(hits * weights), total, states
@@ -265,6 +272,7 @@ class Loop:
             "optimizer": [variable.numpy() for variable in self._optimizer.variables],
             "averages": [average.numpy() for average in self._averages],
             "states": [state.numpy() for state in self._states],
+            "motion": [variable.numpy() for variable in self._motion.trainable] if self._motion else [],
             "best": self._best,
         }
         Checkpoint(meta=meta, arrays=arrays).save(self._path)
@@ -278,6 +286,8 @@ class Loop:
             variable.assign(value)
         for average, value in zip(self._averages, saved.arrays.get("averages", ()), strict=True):
             average.assign(value)
+        if self._motion is not None:
+            self._motion.restore(saved.arrays["motion"])
         self._states = [tf.constant(state) for state in saved.arrays.get("states", ())]
         self._best = list(saved.arrays.get("best", ()))
         self._history = [Row(**row) for row in saved.meta["history"]]
@@ -288,4 +298,4 @@ class Loop:
 def _signature(batch: dict[str, Any], states: list[Any]) -> tuple[Any, ...]:
     """The types of a step for any number of rows and frames: one trace serves clips of all lengths."""
     given = {name: tf.TensorSpec([None, None, *each.shape[2:]], each.dtype) for name, each in batch.items()}
-    return given, [tf.TensorSpec([None, *state.shape[1:]], state.dtype) for state in states], tf.TensorSpec([])
+    return given, [tf.TensorSpec([None, *state.shape[1:]], state.dtype) for state in states], tf.TensorSpec([2])

@@ -11,6 +11,7 @@ import tf_keras
 
 from converters.layers import FrameDifference
 from toolkit.evaluation.clips import clip_answer
+from toolkit.training.motion import moving_part
 from toolkit.training.warping import warped
 
 if TYPE_CHECKING:
@@ -103,25 +104,31 @@ class Network:
         Returns:
             float32 [batch, time, classes], and the states after the last frame.
         """
-        features = self.features(frames, still, order, training=training, warps=warps)
-        if self._cell is None:
-            answers, states = features, []
-        elif states:
-            answers, *states = self._cell(features, initial_state=list(states), training=training)
-        else:
-            answers, *_ = self._cell(features, training=training)
-        for layer in self._head[:-1]:
-            answers = layer(answers)
-        return answers, list(states)
+        outputs, states = self.remembered(self.seen(frames, still, order, warps), states, training=training)
+        return self.judged(outputs), states
 
-    def features(self, frames: Any, still: Any, order: Any, *, training: bool, warps: Any = None) -> Any:
-        """Compute what the encoder says of each frame, in the order in which the cell meets them."""
-        seen = self.seen(frames, still, order, warps)
+    def remembered(self, seen: Any, states: Sequence[Any], *, training: bool) -> tuple[Any, list[Any]]:
+        """Compute what the cell gives for what the encoder sees; the encoder's features where there is no cell.
+
+        Returns:
+            float32 [batch, time, ...], and the states after the last frame.
+        """
         shape = tf.shape(seen)
         folded = self.encoder(tf.reshape(seen, tf.concat([[-1], shape[2:]], 0)), training=training)
         features = tf.reshape(folded, tf.concat([shape[:2], tf.shape(folded)[1:]], 0))
         features.set_shape([None, None, *folded.shape[1:]])
-        return features
+        if self._cell is None:
+            return features, []
+        if not states:
+            return self._cell(features, training=training)[0], []
+        outputs, *states = self._cell(features, initial_state=list(states), training=training)
+        return outputs, list(states)
+
+    def judged(self, outputs: Any) -> Any:
+        """Compute the logits of what `remembered` gives."""
+        for layer in self._head[:-1]:
+            outputs = layer(outputs)
+        return outputs
 
     def seen(self, frames: Any, still: Any, order: Any, warps: Any = None) -> Any:
         """Compute what the encoder sees: normalised pictures or differences, float32 of the frames' shape."""
@@ -131,6 +138,10 @@ class Network:
         if warps is not None:
             seen = warped(seen - self._offset, warps, 255 * self._scale) + self._offset
         return tf.gather(seen, order, batch_dims=1)
+
+    def moving(self, seen: Any) -> Any:
+        """Give the part of what the encoder sees that moves; see `moving_part`."""
+        return moving_part(seen, is_difference=self._difference is not None)
 
     def cell_outputs(self, features: Any) -> tuple[Any, list[Any]]:
         """Give the cell's answers, and every state after every frame, [batch, time, units] each.

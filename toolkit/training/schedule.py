@@ -24,6 +24,8 @@ class TrainConfig:
             keeps them as they are. Early on it weighs less, so that the first weights are soon forgotten.
         clip_norm: the gradient's norm over all weights is cut to this.
         warm_up: fraction of the steps in which the rate rises; then it falls along half a cosine, to 0.01 of itself.
+        motion: how much it counts at first, beside the classes, that the cell tells where to the motion went (see
+            `MotionTask`); it counts less with every step, and nothing at the end. 0 never asks.
         patience: epochs without a lower validation loss after which training ends, the best weights kept; 0 for none:
             then it goes to the end of the schedule and keeps the last weights, which no look at the validation part
             has chosen.
@@ -38,6 +40,7 @@ class TrainConfig:
     averaging: float = 0.99
     clip_norm: float = 1.0
     warm_up: float = 0.03
+    motion: float = 0.0
     patience: int = 0
     looks: int = 16
     seed: int = 0
@@ -52,6 +55,7 @@ class TrainConfig:
                 ("clip_norm", "above 0", 0 < self.clip_norm < math.inf),
                 ("averaging", "0 or more, and below 1", 0 <= self.averaging < 1),
                 ("warm_up", "0 to 1", 0 <= self.warm_up <= 1),
+                ("motion", "at least 0", 0 <= self.motion < math.inf),
                 ("patience", "at least 0", self.patience >= 0),
                 ("looks", "at least 1", self.looks >= 1),
                 ("seed", "at least 0", self.seed >= 0),
@@ -69,6 +73,10 @@ class TrainConfig:
             return self.learning_rate * (step + 1) / (rising + 1)
         done = (step - rising) / max(1.0, steps - rising)
         return self.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+
+    def motion_at(self, step: int, steps: int) -> float:
+        """Tell what the motion counts in a step, 0 to `steps` - 1."""
+        return self.motion * (1 - step / steps)
 
     def looks_at(self, epoch: int) -> bool:
         """Tell whether the clips held out are looked at after an epoch, 0 to `epochs` - 1; after the last they are."""

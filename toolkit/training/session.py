@@ -229,6 +229,7 @@ class _Session:
             request.train,
             epochs=_share(request.train.epochs, request.bounding.share),
             learning_rate=request.train.learning_rate * request.bounding.rate,
+            motion=0.0,
             patience=0,
         )
 
@@ -256,6 +257,7 @@ class _Session:
                 epochs=_share(request.train.epochs, request.baseline_share),
                 # As many frames a step as the model beside them gets.
                 batch_size=max(request.train.batch_size, frames // lengths[len(lengths) // 2]),
+                motion=0.0,
                 patience=0,
             ),
             clips=data.clips,
