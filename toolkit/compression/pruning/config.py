@@ -10,8 +10,6 @@ from runtime.errors import ConfigError
 Method: TypeAlias = Literal["magnitude", "2:4", "channels"]
 Schedule: TypeAlias = Literal["constant", "polynomial"]
 
-DEFAULT_SPARSITY: dict[Method, float] = {"magnitude": 0.8, "2:4": 0.5, "channels": 0.4}
-
 TWO_OF_FOUR = 0.5
 """The only sparsity of 2:4."""
 
