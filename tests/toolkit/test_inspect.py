@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,9 @@ import pytest
 from click.testing import CliRunner
 
 from runtime.artifact import read_artifact
+from runtime.spec import CalibrationSpec
 from toolkit.cli import framestep
-from toolkit.cli.inspect import _printable
+from toolkit.cli.inspect import _calibration, _printable
 
 GOLDEN = sorted((Path(__file__).resolve().parents[1] / "golden").glob("*.tflite"))
 ARTIFACT = GOLDEN[0]
@@ -58,6 +60,29 @@ def test_people_get_a_line_for_each_thing(artifact: Path) -> None:
     assert result.exit_code == 0, result.stderr
     words = [line.partition(" ")[0] for line in result.stdout.splitlines()]
     assert {"name", "input", "labels", "reset", "precision", "size", "ops", "delegate", "sha256"} <= set(words)
+
+
+def test_calibration_is_told_state_by_state() -> None:
+    spec = CalibrationSpec(
+        source="a film",
+        frames=2048,
+        cuts=9,
+        resets=3,
+        percentile=97.0,
+        state_ranges={"h": (-1.0, 0.9921875), "c": (-3.25, 4.0), "d": (0.0, 70.5)},
+        settled={"h": 0, "c": 512},
+        ranges={"h": (-1.0, 0.9921875), "c": (-3.25, 4.0), "d": (0.0, 70.5), "head": (-4.0, 4.0)},
+        bounded=("h",),
+    )
+    assert _calibration(asdict(spec)) == [
+        (
+            "2048 frames of a film, 9 cuts and 3 resets among them; 97 % of the extremes, "
+            "1 of 4 ranges imposed by the model"
+        ),
+        "h -1 to 0.9922, imposed by the model",
+        "c -3.25 to 4, settled after 512 frames",
+        "d 0 to 70.5, had not settled",
+    ]
 
 
 def test_no_control_sequence_of_a_file_reaches_the_terminal() -> None:

@@ -61,6 +61,8 @@ def _lines(found: dict[str, Any]) -> list[tuple[str, str]]:
     if found["parity"]:
         parity = found["parity"]
         lines.append(("parity", f"largest difference {parity['max_error']:.1e} over {parity['frames']} frames"))
+    if found["calibration"]:
+        lines += [("calibration", words) for words in _calibration(found["calibration"])]
     if found["fidelity"]:
         lines.append(("fidelity", _fidelity(found["fidelity"])))
         lines += [("drift", words) for words in state_words(found["fidelity"], found["calibration"])]
@@ -77,6 +79,25 @@ def _delegate(delegated: dict[str, Any] | None) -> str:
     outside = ", ".join(f"{count} {name}" for name, count in sorted(Counter(delegated["outside"]).items()))
     parts = "1 partition" if delegated["partitions"] == 1 else f"{delegated['partitions']} partitions"
     return f"{parts}, outside: {outside or 'nothing'} ({delegated['interpreter']})"
+
+
+def _calibration(calibration: dict[str, Any]) -> list[str]:
+    """What was rolled out, and of each rounded state its range and how that came about."""
+    told = (
+        f"{calibration['frames']} frames of {calibration['source']}, {calibration['cuts']} cuts and "
+        f"{calibration['resets']} resets among them; {calibration['percentile']:g} % of the extremes"
+    )
+    if calibration["ranges"]:  # files of before did not tell more
+        told += f", {len(calibration['bounded'])} of {len(calibration['ranges'])} ranges imposed by the model"
+    lines = [told]
+    for name, (low, high) in calibration["state_ranges"].items():
+        how = ", had not settled" if calibration["ranges"] else ""
+        if name in calibration["bounded"]:
+            how = ", imposed by the model"
+        elif name in calibration["settled"]:
+            how = f", settled after {calibration['settled'][name]} frames"
+        lines.append(f"{name} {low:.4g} to {high:.4g}{how}")
+    return lines
 
 
 def _fidelity(fidelity: dict[str, Any]) -> str:
