@@ -98,6 +98,16 @@ def test_what_was_pruned_stays_pruned(run: Run, tmp_path: Path) -> None:
             assert (now != before).any()
 
 
+@pytest.mark.usefixtures("eagerly")
+def test_a_run_of_fewer_channels_keeps_its_structure(untrained: Callable[..., Run], tmp_path: Path) -> None:
+    thinner = untrained(cell="gru", filters=(3, 5), features=7)
+    bounded = quantize_run(thinner, tmp_path / "bounded", QuantizeConfig(epochs=1, bounding=QUICK))
+    shapes = [[weight.shape for weight in run.model().weights] for run in (thinner, bounded)]
+    assert shapes[0] == shapes[1]
+    assert bounded.model_config.filters == (3, 5)
+    assert bounded.model_config.bounds is not None
+
+
 def zip_weights(model: Any) -> list[tuple[Any, Any]]:
     return list(zip(model.weights, model.get_weights(), strict=True))
 
