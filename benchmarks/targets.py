@@ -23,8 +23,9 @@ def main(run_folder: Path, frames: int) -> None:
     load_tensorflow()
     from toolkit.conversion import ConversionRequest, workpiece_of_run
     from toolkit.evaluation.instructions import Target
-    from toolkit.precision_choice import AUTO_GATE, build_variants, cheapest, with_costs
+    from toolkit.precision_choice import AUTO_GATE, cheapest
     from toolkit.training.run_folder import Run
+    from toolkit.variants import build_variants, with_costs
 
     request = ConversionRequest(precision="float32", gate=AUTO_GATE, frames=frames)
     piece = workpiece_of_run(Run.load(run_folder), request)

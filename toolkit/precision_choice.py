@@ -9,26 +9,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from converters.artifact_writer import write_artifact
-from converters.convert import PRECISIONS, Converted, check_folder, convert, describe, prepare
-from converters.fidelity import Gate
-from converters.reference import roll_reference
+from converters.convert import Converted, check_folder
+from converters.fidelity import Gate, measure_fidelity
 from runtime.artifact import read_artifact
 from runtime.atomic import replacing
-from runtime.errors import ConversionError, FidelityError
-from toolkit.evaluation.step_cost import step_costs
+from runtime.engine import Engine
+from runtime.errors import FidelityError
+from toolkit.variants import Variant, build_variants, reference_of, short, with_costs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
-    from converters.convert import Prepared
     from converters.reference import Reference
-    from runtime.spec import Precision, Spec
     from toolkit.conversion import Workpiece
     from toolkit.evaluation.instructions import Target
     from toolkit.evaluation.step_cost import Costs
 
 AUTO_FRAMES = 10_000
-"""Of the stream on which each precision is measured; docs/decisions/8-auto.md tells why as many."""
+"""Of the stream on which each precision is measured."""
+
+PROOF_FRAMES = 100_000
+"""Of the stream on which the one that is chosen must hold the gate too; docs/decisions/8-auto.md tells why."""
 
 AUTO_GATE = Gate(min_agreement=0.995, max_confident_disagreements=0)
 """What is chosen among holds more than what is asked for by name: where int8 falls, there is another."""
@@ -36,57 +37,6 @@ AUTO_GATE = Gate(min_agreement=0.995, max_confident_disagreements=0)
 NEAR = 1.03
 """Up to this many times the least cost is as good as that: the smaller file wins then. Times differ by as much from
 one run to the next, and float16 costs what float32 does, at half the bytes."""
-
-_FIGURES = (
-    "frames",
-    "agreement",
-    "agreement_first",
-    "agreement_last",
-    "confident_disagreements",
-    "accuracy",
-    "accuracy_reference",
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Variant:
-    """One precision of a model, measured.
-
-    Attributes:
-        precision: which.
-        passed: whether it holds the gate.
-        reason: where it does not: which figure, and both values.
-        path: of the artifact; None where it could not be built.
-        spec: of the artifact; None where it could not be built.
-        bytes: of the file.
-        gzip_bytes: of the file, compressed.
-        cost: of a step, in the unit of the choice.
-    """
-
-    precision: Precision
-    passed: bool
-    reason: str | None = None
-    path: Path | None = None
-    spec: Spec | None = None
-    bytes: int | None = None
-    gzip_bytes: int | None = None
-    cost: float | None = None
-
-    def row(self, unit: str) -> dict[str, Any]:
-        """Give what is told of it, as JSON types."""
-        fidelity = {} if self.spec is None or self.spec.fidelity is None else asdict(self.spec.fidelity)
-        cost = self.cost
-        counted = unit == "instructions"
-        return {
-            "precision": self.precision,
-            "passed": self.passed,
-            "reason": self.reason,
-            "bytes": self.bytes,
-            "gzip_bytes": self.gzip_bytes,
-            **{name: fidelity.get(name) for name in _FIGURES},
-            "instructions": int(cost) if cost is not None and counted else None,
-            "step_us": None if counted else cost,
-        }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,6 +61,7 @@ def choose_precision(
     path: Path,
     *,
     target: Target | None = None,
+    proof_frames: int | None = None,
     progress: Callable[[str, int, int], None] = lambda *_: None,
 ) -> Choice:
     """Write the artifact whose step is the cheapest for the target among those that hold the gate.
@@ -120,6 +71,7 @@ def choose_precision(
             `NAME.PRECISION.failed.tflite`.
         path: of the artifact.
         target: the board that it is for; None for this machine.
+        proof_frames: over which the chosen one must hold the gate once more, or the next one is; None for no proof.
         progress: told the stage, and how many of how many frames it has done.
 
     Raises:
@@ -128,8 +80,11 @@ def choose_precision(
     """
     check_folder(path)
     with tempfile.TemporaryDirectory(prefix="framestep-") as folder:
-        variants = build_variants(piece, Path(folder), progress=progress)
+        reference = reference_of(piece, proof_frames or 0, progress)
+        variants = build_variants(piece, Path(folder), reference, progress=progress)
         costs, variants = with_costs(variants, target, progress=progress)
+        if proof_frames is not None:
+            variants = _proved(piece, variants, reference, proof_frames, progress)
         table = tuple(each.row(costs.unit) for each in variants)
         if piece.config.keep:
             _keep_failed(variants, path)
@@ -144,100 +99,33 @@ def choose_precision(
     return Choice(converted=Converted(path=path, spec=spec), table=table, why=why, note=costs.note)
 
 
-def build_variants(
-    piece: Workpiece, folder: Path, *, progress: Callable[[str, int, int], None] = lambda *_: None
-) -> list[Variant]:
-    """Convert to every precision and measure each; calibration and the float model's answers are shared.
-
-    Args:
-        piece: the model.
-        folder: where the artifacts go, those that fail as well.
-        progress: told the stage, and how many of how many frames it has done.
-
-    Returns:
-        One a precision, their costs unknown as yet.
-
-    Raises:
-        ConversionError: where nothing can be built at all.
-    """
-    config, stream = piece.config, piece.fidelity
-    prepared = prepare(
-        piece.model,
-        piece.step_model,
-        config,
-        calibration=piece.calibration,
-        precisions=PRECISIONS,
-        progress=progress,
-    )
-    reference = roll_reference(
-        piece.step_model,
-        stream,
-        labels=config.labels,
-        reset=config.reset,
-        decision=config.decision,
-        frames=config.fidelity_frames,
-        progress=lambda done: progress("asking the float model", done, config.fidelity_frames),
-    )
-    variants, refused = [], []
-    for precision in PRECISIONS:
-        try:
-            variants.append(_variant(piece, prepared, precision, folder=folder, reference=reference, progress=progress))
-        except ConversionError as error:  # the others may do
-            refused.append(error)
-            variants.append(Variant(precision=precision, passed=False, reason=str(error)))
-    if len(refused) == len(variants):
-        raise refused[0]
-    return variants
-
-
-def _variant(
+def _proved(
     piece: Workpiece,
-    prepared: Prepared,
-    precision: Precision,
-    *,
-    folder: Path,
-    reference: Reference,
-    progress: Callable[[str, int, int], None],
-) -> Variant:
-    """Convert to one precision, and keep it whether it passes or not."""
-    path, reason = folder / f"{precision}.tflite", None
-    try:
-        convert(
-            prepared,
-            path,
-            replace(piece.config, precision=precision, keep=True),
-            fidelity=piece.fidelity,
-            reference=reference,
-            progress=lambda stage, done, total: progress(f"{precision}: {stage}", done, total),
-        )
-    except FidelityError as error:
-        # What to do stands behind it; here there is an answer to that already.
-        reason = str(error).partition(". ")[0] + "."
-        path = Path(str(error.report["path"]))
-    spec = read_artifact(path).spec
-    sizes: Mapping[str, Any] = describe(path, spec)
-    return Variant(
-        precision=precision,
-        passed=reason is None,
-        reason=reason,
-        path=path,
-        spec=spec,
-        bytes=sizes["bytes"],
-        gzip_bytes=sizes["gzip_bytes"],
-    )
-
-
-def with_costs(
     variants: list[Variant],
-    target: Target | None = None,
-    *,
-    progress: Callable[[str, int, int], None] = lambda *_: None,
-) -> tuple[Costs, list[Variant]]:
-    """Measure what a step of each costs, of those that failed too; see `step_costs`."""
-    paths = [each.path for each in variants if each.path is not None]
-    costs = step_costs(paths, target, progress=lambda done: progress("measuring costs", done, len(paths)))
-    values = dict(zip(paths, costs.values, strict=True))
-    return costs, [each if each.path is None else replace(each, cost=values[each.path]) for each in variants]
+    reference: Reference,
+    frames: int,
+    progress: Callable[[str, int, int], None],
+) -> list[Variant]:
+    """Measure the cheapest over a longer stream, and the next one where it fails there, until one has not."""
+    while (best := cheapest(variants)) is not None and best.path is not None and best.spec is not None:
+        stage = f"{best.precision}: proving it"
+        fidelity = measure_fidelity(
+            piece.step_model,
+            Engine.open(best.path).stepper(),
+            piece.fidelity,
+            frames=frames,
+            reference=reference,
+            progress=lambda done, stage=stage: progress(stage, done, frames),  # type: ignore[misc]  # a default
+        )
+        proved = replace(best, spec=replace(best.spec, fidelity=fidelity))
+        try:
+            piece.config.gate.check(fidelity, spec=proved.spec)
+        except FidelityError as error:
+            proved = replace(proved, passed=False, reason=short(error))
+        variants = [proved if each is best else each for each in variants]
+        if proved.passed:
+            break
+    return variants
 
 
 def cheapest(variants: list[Variant]) -> Variant | None:

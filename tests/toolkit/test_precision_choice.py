@@ -18,7 +18,8 @@ from runtime.artifact import read_artifact
 from runtime.errors import ConversionError, FidelityError
 from toolkit.cli import framestep
 from toolkit.conversion import ConversionRequest, ForeignModel, workpiece_of_model
-from toolkit.precision_choice import NEAR, Variant, cheapest, choose_precision
+from toolkit.precision_choice import NEAR, cheapest, choose_precision
+from toolkit.variants import Variant
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +107,7 @@ def test_without_a_lab_this_machine_is_timed_and_one_line_says_so(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("FRAMESTEP_PI_LAB", str(tmp_path / "nowhere"))
-    monkeypatch.setattr("toolkit.precision_choice.PRECISIONS", ("float32", "float16"))
+    monkeypatch.setattr("toolkit.variants.PRECISIONS", ("float32", "float16"))
     path = tmp_path / "a.tflite"
     result = call(
         *("convert", model, "-o", path, "--precision", "auto", "--target", "pi5", "--calibrate", "digits"),
@@ -124,7 +125,7 @@ def test_without_a_lab_this_machine_is_timed_and_one_line_says_so(
 def test_where_none_passes_there_is_the_table_and_no_file(
     piece: Workpiece, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolkit.precision_choice.PRECISIONS", ("float32", "float16"))
+    monkeypatch.setattr("toolkit.variants.PRECISIONS", ("float32", "float16"))
     unmet = replace(piece, config=replace(piece.config, gate=Gate(min_agreement=1.1)))
     path = tmp_path / "a.tflite"
     path.write_bytes(b"the old one")
@@ -142,7 +143,7 @@ def test_where_none_passes_there_is_the_table_and_no_file(
 def test_none_passing_is_status_3_and_prints_the_table(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("toolkit.precision_choice.PRECISIONS", ("float32",))
+    monkeypatch.setattr("toolkit.variants.PRECISIONS", ("float32",))
     monkeypatch.setattr("toolkit.precision_choice.AUTO_GATE", Gate(min_agreement=1.1))
     result = call(
         *("convert", model, "-o", tmp_path / "a.tflite", "--precision", "auto", "--calibrate", "digits"),
@@ -165,7 +166,7 @@ def test_a_precision_that_cannot_be_built_falls_and_the_others_go_on(
             raise ConversionError("The converter ended with signal SIGSEGV: no words. Try another precision.")
         return real(step_model, precision, **options)
 
-    monkeypatch.setattr("toolkit.precision_choice.PRECISIONS", ("float32", "float16"))
+    monkeypatch.setattr("toolkit.variants.PRECISIONS", ("float32", "float16"))
     monkeypatch.setattr("converters.convert.network_of", fails)
     choice = choose_precision(piece, tmp_path / "a.tflite")
     assert choice.converted.spec.precision == "float32"
@@ -180,8 +181,8 @@ def test_an_interrupt_leaves_the_old_file(piece: Workpiece, tmp_path: Path, monk
 
     path = tmp_path / "a.tflite"
     path.write_bytes(b"the old one")
-    monkeypatch.setattr("toolkit.precision_choice.step_costs", interrupted)
-    monkeypatch.setattr("toolkit.precision_choice.PRECISIONS", ("float32",))
+    monkeypatch.setattr("toolkit.variants.step_costs", interrupted)
+    monkeypatch.setattr("toolkit.variants.PRECISIONS", ("float32",))
     with pytest.raises(KeyboardInterrupt):
         choose_precision(piece, path)
     assert [each.name for each in tmp_path.iterdir()] == ["a.tflite"]

@@ -12,8 +12,6 @@ from toolkit.cli.output import bytes_words, json_option, print_json, say, staged
 from toolkit.cli.variants import print_variants
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from toolkit.conversion import ConversionRequest, Workpiece
     from toolkit.evaluation.instructions import Target
     from toolkit.precision_choice import Choice
@@ -63,7 +61,8 @@ if TYPE_CHECKING:
 @click.option(
     "--frames",
     type=click.IntRange(min=10),
-    help="Length of the stream on which the artifact is compared with the float model.  [default: 3000; auto: 10000]",
+    help="Length of the stream on which the artifact is compared with the float model.  [default: 3000; auto: 10000, "
+    "and 100000 for what it chooses]",
 )
 @click.option(
     "--keep",
@@ -93,13 +92,16 @@ def command(
 
     load_tensorflow()
     from converters.convert import check_folder, describe
+    from toolkit.precision_choice import PROOF_FRAMES
 
     check_folder(output)
     piece = _workpiece(source, options, _request(precision, options))
     choice: Choice | None = None
     with staged_progress() as progress:
         if precision == "auto":
-            choice = _choose(piece, output, target, progress, quiet=as_json)
+            proof = None if options["frames"] else PROOF_FRAMES
+            wishes: dict[str, Any] = {"target": target, "proof_frames": proof, "progress": progress}
+            choice = _choose(piece, output, wishes, quiet=as_json)
             converted = choice.converted
         else:
             converted = piece.convert(output, progress=progress)
@@ -119,22 +121,15 @@ def command(
     click.echo(f"{converted.path}  {converted.spec.precision}  {sizes}")
 
 
-def _choose(
-    piece: Workpiece,
-    output: Path,
-    target: Target | None,
-    progress: Callable[[str, int, int], None],
-    *,
-    quiet: bool,
-) -> Choice:
+def _choose(piece: Workpiece, output: Path, wishes: dict[str, Any], *, quiet: bool) -> Choice:
     """Choose a precision; show what there was to choose from, even where none passes."""
     from runtime.errors import FidelityError
     from toolkit.precision_choice import choose_precision
 
     try:
-        return choose_precision(piece, output, target=target, progress=progress)
+        return choose_precision(piece, output, **wishes)
     except FidelityError as error:
-        rows: Any = error.report["variants"]
+        rows: Any = error.report.get("variants", [])
         if not quiet:
             print_variants(rows, None)
         raise

@@ -14,7 +14,7 @@ def print_variants(rows: Sequence[dict[str, Any]], chosen: str | None) -> None:
     """Print a row for each precision, and on stderr why those fell that did.
 
     Args:
-        rows: see `toolkit.precision_choice.Variant.row`.
+        rows: see `toolkit.variants.Variant.row`.
         chosen: the precision that was.
     """
     counted = any(row["instructions"] is not None for row in rows)
