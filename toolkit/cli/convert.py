@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 @click.option(
     "--calibration-frames",
     type=click.IntRange(min=10),
-    help="Rolled out for int8 ranges; as many as are usual where not given.",
+    help="Rolled out for int8 ranges; as many as it takes until the states have settled where not given.",
 )
 @click.option(
     "--min-agreement",
