@@ -98,7 +98,9 @@ def main() -> None:
     for percentile in PERCENTILES:
         name = f"roll-out, {percentile:g} %{' *' if percentile == chosen.percentile else ''}"
         ranges = seen.ranges(percentile)
-        measured(name, step_model, ranges, frames, reference, more=f"simulated error {seen.error(ranges):.4f}")
+        trial = seen.trial(ranges)
+        more = f"simulated: error {trial.error:.4f}, agreement {trial.agreement:.4f}"
+        measured(name, step_model, ranges, frames, reference, more=more)
     pixels = np.concatenate([chunk.frames for chunk in train.chunks(REPRESENTATIVE)])
     told("converter's own", Network(representative(step_model, pixels), step_model).answers(frames) == reference)
     print(f"mixed: {ranges_for(seen, 'mixed').spec.percentile:g} %; settled: {chosen.settled}")

@@ -114,7 +114,7 @@ def ranges_for(observation: Observation, precision: Precision = "int8", percenti
 
     if percentile is None:
         free = any(not imposed(tap) for tap in taps.values())
-        percentile = best_percentile(lambda each: observation.error(ranges_at(each))) if free else USUAL
+        percentile = best_percentile(lambda each: observation.trial(ranges_at(each)).error) if free else USUAL
     ranges = ranges_at(percentile)
     states = [state.name for state in observation.step_model.states if state.name in ranges]
     settling = {name: each for name, each in observation.settling().items() if name in ranges}

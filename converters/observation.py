@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,6 +34,19 @@ KEPT_FRAMES = 1024
 
 _NARROWEST = 1e-4  # a tap that never moves still needs a range to divide by
 _AHEAD = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """How far a simulated integer network is from the float model.
+
+    Attributes:
+        error: root of the mean squared difference of the probabilities.
+        agreement: fraction of frames with the same argmax.
+    """
+
+    error: float
+    agreement: float
 
 
 class Observation:
@@ -130,17 +144,16 @@ class Observation:
             for i, tap in enumerate(self.step_model.taps)
         }
 
-    def error(self, ranges: dict[str, Range]) -> float:
-        """Simulate an integer network that rounds these taps, on the frames kept.
-
-        Returns:
-            The root of the mean squared difference of its probabilities from the float model's.
-        """
+    def trial(self, ranges: dict[str, Range]) -> Trial:
+        """Simulate an integer network that rounds these taps, on the frames kept."""
         frames = np.concatenate(self._frames)
         probabilities, _, _, resets = (rows[: len(frames)] for rows in self._joined())
         start = self.step_model.initial_states()
         answers, _ = self.step_model.simulate(frames, start, resets.astype(np.bool_), ranges=ranges)
-        return float(np.sqrt(np.square(answers - probabilities, dtype=np.float64).mean()))
+        return Trial(
+            error=float(np.sqrt(np.square(answers - probabilities, dtype=np.float64).mean())),
+            agreement=float((answers.argmax(axis=1) == probabilities.argmax(axis=1)).mean()),
+        )
 
     def _joined(self) -> Rows:
         self._rows = [tuple(map(np.concatenate, zip(*self._rows, strict=True)))]

@@ -222,7 +222,7 @@ def test_mixed_does_not_care_where_its_float_states_go() -> None:
 def test_the_percentile_is_the_one_with_the_smallest_simulated_error(lstm: StepModel) -> None:
     observation = calibrate(lstm, Noise(), reset=FOREVER, frames=300)
     chosen = ranges_for(observation).spec.percentile
-    errors = {each: observation.error(observation.ranges(each)) for each in PERCENTILES}
+    errors = {each: observation.trial(observation.ranges(each)).error for each in PERCENTILES}
     place = PERCENTILES.index(chosen)
     assert errors[chosen] == min(errors[each] for each in PERCENTILES[max(0, place - 1) : place + 2])
 
