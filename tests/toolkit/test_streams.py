@@ -108,6 +108,14 @@ def test_a_stream_without_frames_is_an_error() -> None:
         joined_clips([], 0)
 
 
+def test_a_stream_says_how_many_different_frames_it_has() -> None:
+    film = recording([0, 0, 1])
+    dataset = Dataset(labels=LABELS, fps=15.0, clips=tuple(CLIPS), streams=(film,))
+    assert stream_of(dataset, seed=0).distinct == sum(len(each.frames) for each in CLIPS) + 3
+    assert film_stream(film).distinct == 3
+    assert DigitsStream(config=DigitsConfig()).distinct is None  # drawn as it goes
+
+
 def test_streams_are_frame_streams() -> None:
     assert isinstance(joined_clips(CLIPS, 0), FrameStream)
 
