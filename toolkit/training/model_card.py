@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.atomic import replacing
+from toolkit.training.lineage import lineage
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,12 +24,8 @@ def write_card(run: Run) -> None:
 
 def card(run: Run) -> str:
     """Give the card as Markdown."""
-    return (
-        "\n".join(
-            [*_header(run), "", *_model(run), *_data(run), *_results(run), *_stream(run), *_use(run), *_made(run)]
-        )
-        + "\n"
-    )
+    parts = [_model(run), _data(run), lineage(run), _results(run), _stream(run), _use(run), _made(run)]
+    return "\n".join([*_header(run), "", *itertools.chain.from_iterable(parts)]) + "\n"
 
 
 def _header(run: Run) -> list[str]:
