@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+import click
 import pytest
 
 from runtime.errors import ConfigError, DatasetError
@@ -32,10 +33,12 @@ def call(*arguments: object) -> Any:
 def test_films_become_a_run_and_one_json_object(
     films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    call("train", "--data", films, "--out", tmp_path / "run", "--size", "16x16", *QUICK, "--json")
+    call("train", "--data", films, "--out", tmp_path / "run", "--size", "16x16", *QUICK, "--reset", "every:5", "--json")
     out, words = capsys.readouterr()
     told = json.loads(out)
-    assert {"run", "val_accuracy", "baselines", "seconds"} <= told.keys()
+    assert {"run", "val_accuracy", "baselines", "seconds", "reset", "decision", "resets", "events"} <= told.keys()
+    assert told["reset"] == {"policy": "every", "gap_s": 1.0, "every_frames": 5}
+    assert told["events"]["target_per_hour"] == 60
     assert out.count("\n") == 1
     assert "train" in words
     run = Run.load(tmp_path / "run")
@@ -46,8 +49,18 @@ def test_films_become_a_run_and_one_json_object(
 
 def test_words_for_people_go_without_json(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     call("train", "--data", films, "--out", tmp_path / "run", "--size", "16x16", "--cell", "none", *QUICK)
-    assert "this model" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "this model" in out
+    assert "false alarms an hour" in out
     assert Run.load(tmp_path / "run").reset.policy == "gap"
+
+
+@pytest.mark.parametrize(
+    "options", [("--reset", "sometimes"), ("--reset", "every:0"), ("--false-alarms-per-hour", "-1")]
+)
+def test_a_policy_or_a_rate_that_is_none_is_wrong_usage(options: tuple[str, str]) -> None:
+    with pytest.raises(click.UsageError):
+        call("train", "--data", "digits", "--out", "never", *options)
 
 
 def test_ctrl_c_tells_how_to_go_on_in_one_line(

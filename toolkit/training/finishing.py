@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -67,6 +68,7 @@ def _settled(run: Run, network: Network, held: Dataset, watcher: Watcher) -> Run
     """Choose the reset policy and fit the decision, on what the step form of the model says of a stream."""
     if run.training.get("choosing") is None:
         return run
+    since_s = time.monotonic()
     picture = run.input_spec
     step_model = build_step_model(network.model, scale=picture.scale, offset=picture.offset)
     lengths = sorted(len(clip.frames) for clip in held.clips)
@@ -80,7 +82,13 @@ def _settled(run: Run, network: Network, held: Dataset, watcher: Watcher) -> Run
         progress=lambda done, total: watcher.step(phase="choosing", epoch=1, epochs=1, step=done, steps=total),
     )
     reset = replace(chosen.reset, gap_s=run.reset.gap_s)
-    return replace(run, reset=reset, decision=chosen.decision, results={**run.results, **chosen.results})
+    return replace(
+        run,
+        reset=reset,
+        decision=chosen.decision,
+        results={**run.results, **chosen.results},
+        seconds=round(run.seconds + time.monotonic() - since_s, 3),
+    )
 
 
 def _results(network: Network, train: Dataset, held: Dataset) -> dict[str, Any]:
