@@ -9,10 +9,11 @@ import numpy as np
 import tensorflow as tf
 
 from converters.keras_graph import Graph, Ref, graph_of
+from converters.step_ends import Finish, finished, frame_of
 from converters.step_rules import rule_of
 from converters.step_rules.scope import Call, Picture, Range, Scope, State, Tap, Value
 from converters.step_rules.shapes import called
-from runtime.errors import ConversionError, FrameError
+from runtime.errors import FrameError
 from runtime.spec import StateSpec
 
 if TYPE_CHECKING:
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["Finish", "State", "StepModel", "Tap", "Trace", "build_step_model"]
 
 States: TypeAlias = "Mapping[str, npt.NDArray[np.float32]]"
-Finish: TypeAlias = Literal["as it is", "softmax", "binary"]
-"""What becomes of the model's output: a softmax is put behind logits, and one sigmoid unit becomes two classes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +78,7 @@ class StepModel:
 
     def __init__(self, graph: Graph, *, scale: float, offset: float) -> None:
         self.graph = graph
-        self.timed_input, self.clip_length, self.frame_shape = _frame_of(graph)
+        self.timed_input, self.clip_length, self.frame_shape = frame_of(graph)
         self.input_scale, self.input_offset = scale, offset
         self._consumers = graph.consumers()
         self._held: dict[int, Any] = {}
@@ -299,7 +298,7 @@ class StepModel:
                 values[ref] = value
         output = values[self.graph.output]
         self.timed_output = output.timed
-        probabilities, finish = _finished(output, scope)
+        probabilities, finish = finished(output, scope)
         return _Answer(
             probabilities=probabilities,
             next_states={name: scope.next_states[name] for name in scope.states},
@@ -342,55 +341,6 @@ def _extremes_of(values: Sequence[Any]) -> list[Any]:
         tf.stack([tf.reduce_min(value) for value in values]),
         tf.stack([tf.reduce_max(value) for value in values]),
     ]
-
-
-def _frame_of(graph: Graph) -> tuple[bool, int | None, tuple[int, int, int]]:
-    """Return whether the input has a time axis, its length, and the frame's shape."""
-    shape = graph.input_shape
-    if len(shape) not in (4, 5):
-        raise ConversionError(
-            f"The model's input has shape {_written(shape)}; a step takes pictures. "
-            "Give a model of clips [batch, time, height, width, channels] or pictures [batch, height, width, channels]."
-        )
-    height, width, channels = shape[-3:]
-    if height is None or width is None or channels is None:
-        raise ConversionError(
-            f"The model's input has shape {_written(shape)}, and a step needs height, width and channels. "
-            "Build the model with them."
-        )
-    if channels not in (1, 3):
-        raise ConversionError(
-            f"The model's input has {channels} channels; a frame has 1 (gray) or 3 (rgb). Train on one of these."
-        )
-    return len(shape) == 5, shape[1] if len(shape) == 5 else None, (height, width, channels)
-
-
-def _written(shape: Sequence[int | None]) -> str:
-    return "[" + ", ".join("?" if size is None else str(size) for size in shape) + "]"
-
-
-def _finished(output: Value, scope: Scope) -> tuple[Any, Finish]:
-    """Make the model's output the step's probabilities."""
-    if output.rank != 2:
-        raise ConversionError(
-            f"The model's answer for a frame has shape {_written(output.raw().shape)}, not one number a class. "
-            "End the model with a Dense layer and a softmax."
-        )
-    width = int(output.raw().shape[-1])
-    if output.distribution == "sigmoid" and width == 1:
-        scope.notes.append("The one sigmoid unit p became the two classes 1-p and p.")
-        p = output.final()
-        return tf.concat([1 - p, p], axis=-1), "binary"
-    if width == 1:
-        raise ConversionError(
-            "The model ends in one unit without a sigmoid, which is no class. End it with a softmax or a sigmoid."
-        )
-    if output.distribution is None:
-        scope.notes.append("The model ends in logits; the step puts a softmax behind them.")
-        return tf.nn.softmax(output.ready()), "softmax"
-    if output.distribution == "sigmoid":
-        scope.notes.append("The classes are sigmoid units of their own; their probabilities do not add up to 1.")
-    return tf.identity(output.final()), "as it is"
 
 
 def _unknown(call: Call) -> Value:
