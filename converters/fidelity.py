@@ -107,8 +107,10 @@ def _remedy(fidelity: FidelitySpec, spec: Spec | None) -> str:
             f"{stray.words()}. Calibrate on more of what it will see, bound it with framestep quantize, take another "
             "--precision, or train it with a reset policy."
         )
-    if spec.precision in ("float32", "float16"):
-        return "Its answers are ties; train it longer."
+    if spec.precision == "float32":
+        return "Nothing was rounded: compare it with the very model that it was converted from."
+    if spec.precision == "float16":
+        return "Take --precision float32, or compare it with the very model that it was converted from."
     ranges = "No state left its calibrated range. " if spec.calibration is not None and fidelity.states else ""
     other = {"int8": "mixed", "mixed": "dynamic"}.get(spec.precision, "float16")
     return f"{ranges}Bound it with framestep quantize, or take another --precision, such as {other}."

@@ -136,3 +136,8 @@ def test_confident_disagreements_are_counted_against_their_own_limit() -> None:
         "It differs from the float model on 2 of 3000 frames of which that was sure by more than 0.2; at most 1 may. "
         "Bound it with framestep quantize, or take another --precision, such as float16."
     )
+
+
+def test_a_float32_artifact_that_differs_is_another_models() -> None:
+    with pytest.raises(FidelityError, match="compare it with the very model that it was converted from"):
+        Gate().check(replace(TRUE, agreement=0.4), spec=spec_of("float32"))
