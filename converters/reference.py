@@ -29,7 +29,7 @@ class Reference:
     """The float model's answers on a stream's first frames.
 
     Attributes:
-        source: the stream, by name.
+        stream: what it saw.
         reset: the policy that the states obeyed.
         decision: how its own events came about, which matters to the policy `event` alone.
         probabilities: float32 [frames, classes].
@@ -37,7 +37,7 @@ class Reference:
         highest: see `lowest`.
     """
 
-    source: str
+    stream: FrameStream
     reset: ResetSpec
     decision: DecisionSpec
     probabilities: npt.NDArray[np.float32]
@@ -61,11 +61,10 @@ class Reference:
             ConversionError: where it is not what would be rolled out.
         """
         at_events = reset.policy == "event"
-        ours = (self.source, self.reset, self.decision if at_events else None)
-        theirs = (stream.name, reset, decision if at_events else None)
-        if ours != theirs or self.frames < frames:
+        same = self.stream == stream and self.reset == reset and (self.decision == decision or not at_events)
+        if not same or self.frames < frames:
             raise ConversionError(
-                f"The reference was rolled out over {self.frames} frames of {self.source} with {self.reset}; "
+                f"The reference was rolled out over {self.frames} frames of {self.stream.name} with {self.reset}; "
                 f"{frames} of {stream.name} with {reset} are to be measured. Roll it out anew."
             )
 
@@ -105,7 +104,7 @@ def roll_reference(
         progress(done)
     probabilities, lowest, highest = kept
     return Reference(
-        source=stream.name,
+        stream=stream,
         reset=reset,
         decision=decision,
         probabilities=probabilities,

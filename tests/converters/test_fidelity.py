@@ -166,7 +166,7 @@ def test_a_shared_reference_changes_nothing(step_model: StepModel, artifact: Art
 @pytest.mark.parametrize(
     "other",
     [
-        {"stream": Noise(name="other noise")},
+        {"stream": Noise(end=FRAMES)},
         {"reset": ResetSpec(policy="never")},
         {"decision": DecisionSpec()},
         {"frames": FRAMES + 1},
