@@ -115,10 +115,7 @@ def _stream(run: Run) -> list[str]:
     lines = ["## On a stream", ""]
     if resets:
         lines += [
-            (
-                "Chosen is the simplest reset policy that is not behind the best by more than noise (two standard "
-                "errors, or half a point) in settled frames, those 12 or more after a border, on what was held out."
-            ),
+            _why(run),
             "",
             "| reset | frames right | settled frames | segments | behind | noise |",
             "|---|---|---|---|---|---|",
@@ -143,6 +140,15 @@ def _stream(run: Run) -> list[str]:
         "",
     ]
     return lines
+
+
+def _why(run: Run) -> str:
+    fixed = run.training["choosing"]["reset"] if run.training.get("choosing") else "auto"
+    words = "the simplest that is not behind the best by more than noise" if fixed == "auto" else "as it was asked for"
+    return (
+        f"The reset policy is {words}. Noise is two standard errors, or half a point, in settled frames: those 12 or "
+        "more after a border, on what was held out."
+    )
 
 
 def _reset_row(row: Mapping[str, Any]) -> str:
