@@ -12,7 +12,7 @@ from runtime.errors import ConfigError, DatasetError
 from runtime.spec import DecisionSpec
 from toolkit.data.dataset import LabelledStream
 from toolkit.evaluation.candidates import grid, tell_all
-from toolkit.evaluation.events import largest_rate
+from toolkit.evaluation.events import largest_rate, within
 from toolkit.evaluation.fitting import fit_decision
 from toolkit.evaluation.streams import decide, score_on
 
@@ -132,6 +132,12 @@ def test_where_none_meets_the_target_the_one_with_the_fewest_false_alarms_is_tak
     assert fitted.met is False
     events = decide(probabilities, LABELS, fitted.decision)
     assert [event.label for event in events] == ["b", "a"]
+
+
+def test_a_rate_of_exactly_the_target_keeps_to_it() -> None:
+    for minutes in range(1, 200):
+        assert within(minutes / (minutes * 900 / 15 / 3600), 60.0)
+    assert not within(60.01, 60.0)
 
 
 def test_a_stream_without_segments_fits_nothing() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from statistics import median
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -54,6 +54,11 @@ class EventScore:
     def false_alarms_per_hour_at_most(self) -> float:
         """The rate that so few false alarms exclude with a confidence of 95 %; see `largest_rate`."""
         return largest_rate(math.ceil(self.false_alarms / self.rounds)) * self.rounds / self.hours
+
+
+def within(rate: Any, target: float) -> Any:
+    """Whether rates keep to a target; one in a minute is 60 an hour, whatever the last bit of a division says."""
+    return rate <= target * (1 + 1e-9)
 
 
 def score_events(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from runtime.spec import DecisionSpec
 from toolkit.data.streams import segments_of
+from toolkit.evaluation.events import within
 from toolkit.evaluation.fitting import fit_decision
 from toolkit.evaluation.streams import decide, evaluate_stream, score_on
 
@@ -74,7 +75,7 @@ def report_events(
         "distinct_frames": validation.distinct_frames,
         "hours": fitted.hours,
         "target_per_hour": target_per_hour,
-        "met": fitted.false_alarms_per_hour <= target_per_hour,
+        "met": within(fitted.false_alarms_per_hour, target_per_hour),
         "decision": asdict(decision),
         "fitted": plain_events(fitted),
         "default": plain_events(score(DecisionSpec())),

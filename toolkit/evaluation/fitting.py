@@ -10,6 +10,7 @@ import numpy as np
 
 from runtime.errors import ConfigError, DatasetError
 from toolkit.evaluation.candidates import grid, tell_all
+from toolkit.evaluation.events import within
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,7 +73,7 @@ def fit_decision(
     told = tell_all(specs, probabilities, resets)
     found, delays, alarms = _scores(told, segments, specs, probabilities.shape)
     hours = len(probabilities) / fps / 3600
-    keeps = (alarms <= target_per_hour * hours) & (found > 0)
+    keeps = within(alarms / hours, target_per_hour) & (found > 0)
     met = bool(keeps.any())
     if not met:
         fewest = alarms[found > 0].min(initial=np.iinfo(np.int64).max)
