@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from toolkit.data.dataset import Dataset
     from toolkit.models.config import ModelConfig
     from toolkit.training.batches import Batches
-    from toolkit.training.loop import Row
+    from toolkit.training.loop import Row, Watcher
     from toolkit.training.run_folder import Run
 
 
@@ -70,7 +70,13 @@ class Outcome:
 
 
 def derive_run(
-    run: Run, out: Path, make: Callable[[Origin], Outcome], *, force: bool = False, command: str = ""
+    run: Run,
+    out: Path,
+    make: Callable[[Origin], Outcome],
+    *,
+    force: bool = False,
+    watcher: Watcher | None = None,
+    command: str = "",
 ) -> Run:
     """Make a run from a run, with its own data and settings.
 
@@ -81,6 +87,7 @@ def derive_run(
         out: the new run's folder.
         make: does the work.
         force: take the place of the run that is there.
+        watcher: is told how the measuring goes at the end; `make` tells it of its own work.
         command: how the user asked, for the model card.
 
     Raises:
@@ -110,7 +117,7 @@ def derive_run(
         made=environment(command),
     )
     try:
-        derived = _measured(finish(derived, made.network, train, held, made.history))
+        derived = _measured(finish(derived, made.network, train, held, made.history, watcher=watcher))
         _move(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)

@@ -11,7 +11,7 @@ from toolkit.compression.pruning.choice import choose
 from toolkit.compression.pruning.importance import importances
 from toolkit.models.build import build_model
 from toolkit.models.widths import Widths
-from toolkit.training.loop import Loop
+from toolkit.training.loop import Loop, Silent
 from toolkit.training.network import Network
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 _BATCHES = 32
 """Of training data that the importances come from."""
 
-_EPOCHS = 1.0
+_EPOCHS = 0.5
 """Of those that the run was trained with, where none are given."""
 
 
@@ -39,7 +39,16 @@ def remove_channels(origin: Origin, config: PruneConfig, watcher: Watcher | None
     """
     run, batches = origin.run, origin.batches
     widths = widths_of(origin.network.model, run.model_config)
-    found = importances(origin.network, widths, batches, count=_BATCHES)
+    watcher = watcher or Silent()
+    found = importances(
+        origin.network,
+        widths,
+        batches,
+        count=_BATCHES,
+        progress=lambda done, all_of_them: watcher.step(
+            phase="importance", epoch=1, epochs=1, step=done, steps=all_of_them
+        ),
+    )
     kept = choose(widths, found, multiply_adds=(1 - config.sparsity) * widths.multiply_adds)
     model, smaller = smaller_model(origin.network.model, widths, kept)
     network = Network(model, scale=smaller.scale, offset=smaller.offset)

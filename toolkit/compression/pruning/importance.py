@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     import numpy.typing as npt
 
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
 
 
 def importances(
-    network: Network, widths: Widths, batches: Batches, *, count: int, epoch: int = 0
+    network: Network,
+    widths: Widths,
+    batches: Batches,
+    *,
+    count: int,
+    progress: Callable[[int, int], None] = lambda *_: None,
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Measure every channel of every width on training data.
 
@@ -34,7 +39,7 @@ def importances(
         widths: of that model.
         batches: what it was trained on.
         count: of batches that are looked at.
-        epoch: that they are taken from.
+        progress: told how many of how many batches are done.
 
     Returns:
         Of each width, a number a channel; they can be compared across widths, too.
@@ -45,13 +50,14 @@ def importances(
     gradients = tf.function(lambda given: _gradients(network, variables, given), reduce_retracing=True)
     count = min(count, len(batches))
     for index in range(count):
-        given = gradients(_tensors(batches.batch(epoch, index)))
+        given = gradients(_tensors(batches.batch(0, index)))
         for name, size in widths.sizes.items():
             changes = np.zeros(size)
             for weight in widths.readers(name):
                 product = weight.variable.numpy() * given[places[id(weight.variable)]].numpy()
                 changes += _by_channel(product, weight.reads or 0, size)
             found[name] += changes**2
+        progress(index + 1, count)
     return {name: total / count for name, total in found.items()}
 
 

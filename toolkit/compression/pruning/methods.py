@@ -45,4 +45,4 @@ def prune_run(
         work = remove_channels if config.method == "channels" else make_zeros
         return work(origin, config, watcher)
 
-    return derive_run(run, out, make, force=force, command=command)
+    return derive_run(run, out, make, force=force, watcher=watcher, command=command)
