@@ -92,7 +92,7 @@ def bars_request(bars: tuple[Dataset, Dataset]) -> TrainRequest:
         train=TrainConfig(epochs=2, batch_size=8, learning_rate=0.01, seed=3),
         stateful=True,
         window=WindowConfig(frames=14, rise_frames=4),
-        bounding=BoundingConfig(percentiles=(99.5,), batches=1, compared=1, share=0.5),
+        bounding=BoundingConfig(percentiles=(99.5,), c=(1.0,), batches=1, compared=1, share=0.5),
         baseline_share=0.5,
     )
 

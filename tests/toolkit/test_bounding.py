@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -53,7 +54,11 @@ def bounds_of(
 ) -> tuple[Bounds, Network, ModelConfig]:
     config = config_of(**more)
     network = network_of(config)
-    return choose_bounds(Observed(network, batches_of(bars), 1), config, percentile, EASY), network, config
+    return choose_bounds(Observed(network, batches_of(bars), 1), config, only(percentile)), network, config
+
+
+def only(percentile: float, c: float = 8.0, **more: Any) -> BoundingConfig:
+    return BoundingConfig(percentiles=(percentile,), c=(c,), batches=1, compared=1, **more)
 
 
 def test_an_activation_is_bounded_at_the_percentile_of_what_it_gives(bars: tuple[Dataset, Dataset]) -> None:
@@ -87,9 +92,9 @@ def test_a_product_is_bounded_at_the_percentile_of_what_occurs(bars: tuple[Datas
     network = network_of(config)
     observed = Observed(network, batches_of(bars), 1)
     values = np.abs(observed.places["from_h"])
-    bounds = choose_bounds(observed, config, 90.0, EASY)
+    bounds = choose_bounds(observed, config, only(90.0))
     assert bounds.from_h == pytest.approx(np.percentile(values, 90), abs=1e-3)
-    assert choose_bounds(observed, config, 90.0, BoundingConfig(pre=0.01)).from_h == 0.01
+    assert choose_bounds(observed, config, only(90.0, pre=0.01)).from_h == 0.01
 
 
 @pytest.mark.parametrize("kind", ["relu6", "elu", "tanh"])
@@ -106,10 +111,19 @@ def test_every_activation_that_the_presets_offer_is_bounded(bars: tuple[Dataset,
         assert found[1] == bounds.activations["conv1_activation"]
 
 
+def test_every_choice_is_looser_than_the_one_before(bars: tuple[Dataset, Dataset]) -> None:
+    config = config_of()
+    observed = Observed(network_of(config), batches_of(bars), 1)
+    choices = [choose_bounds(observed, config, EASY, number) for number in range(3)]
+    assert [each.c for each in choices] == [1.0, 2.0, pytest.approx(max(np.abs(observed.places["c"])), abs=1e-3)]
+    for tighter, looser in itertools.pairwise(choices):
+        assert all(looser.activations[name] >= bound for name, bound in tighter.activations.items())
+
+
 def test_c_gets_at_least_the_smallest_bound(bars: tuple[Dataset, Dataset]) -> None:
     config = config_of()
     observed = Observed(network_of(config), batches_of(bars), 1)
-    assert choose_bounds(observed, config, 99.0, BoundingConfig(c=200.0, c_least=100.0)).c == 100.0
+    assert choose_bounds(observed, config, only(99.0, c=200.0, c_least=100.0)).c == 100.0
 
 
 def test_a_layer_between_cell_and_classes_is_bounded_too(bars: tuple[Dataset, Dataset]) -> None:
@@ -121,7 +135,7 @@ def test_a_layer_between_cell_and_classes_is_bounded_too(bars: tuple[Dataset, Da
 def test_bounds_chosen_again_do_not_get_tighter(bars: tuple[Dataset, Dataset], cell: Any) -> None:
     first, network, config = bounds_of(bars, cell=cell, percentile=80.0)
     clipped, bounded = bounded_network(network, config, first)
-    again = choose_bounds(Observed(clipped, batches_of(bars), 1), bounded, 80.0, EASY)
+    again = choose_bounds(Observed(clipped, batches_of(bars), 1), bounded, only(80.0))
     # The first layer meets the same pictures, whatever is clipped behind it.
     assert again.activations["conv1_activation"] == pytest.approx(first.activations["conv1_activation"], rel=0.05)
     assert clipped.model.get_layer("cell").cell.limiter is None
@@ -152,7 +166,7 @@ def test_a_choice_that_does_no_harm_is_the_last_that_is_tried(bars: tuple[Datase
         phases.append(phase)
         return ()
 
-    wide = BoundingConfig(batches=1, compared=1, percentiles=(100.0, 99.0), pre=1e6, candidate=1e6)
+    wide = BoundingConfig(batches=1, compared=1, percentiles=(100.0, 99.0), pre=1e6, candidate=1e6, c=(8.0, 8.0))
     found = bound_network(network_of(config), config, batches_of(bars), wide, fit)
     assert phases == ["bounded"]
     assert found.notes["percentile"] == 100.0
@@ -178,5 +192,5 @@ def test_where_every_choice_does_harm_the_one_that_does_least_is_taken(bars: tup
 
 
 def test_every_problem_of_a_bounding_is_told_at_once() -> None:
-    with pytest.raises(ConfigError, match=r"pre is 0.*share is -1.*percentiles is \(101,\)"):
-        BoundingConfig(pre=0, share=-1, percentiles=(101,))
+    with pytest.raises(ConfigError, match=r"pre is 0.*share is -1.*percentiles is \(101,\).*c is \(0, 1\)"):
+        BoundingConfig(pre=0, share=-1, percentiles=(101,), c=(0, 1))

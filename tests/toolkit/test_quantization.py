@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from toolkit.data.dataset import Dataset
     from toolkit.training.session import TrainRequest
 
-QUICK = BoundingConfig(percentiles=(99.5,), batches=1, compared=1)
+QUICK = BoundingConfig(percentiles=(99.5,), c=(1.0,), batches=1, compared=1)
 
 
 CELLS = {

@@ -49,7 +49,8 @@ class BoundingConfig:
             clips from then on. They are tried in turn until one does no harm.
         pre: the largest bound of a product or of a sum before a gate: a sigmoid of 6 is .9975.
         candidate: the largest before a tanh: tanh of 3 is .995, and 8 bits end at .992.
-        c: the largest of an LSTM's c.
+        c: the largest of an LSTM's c, for each of the percentiles: with 8 bits between -8 and 8 a c forgets whatever
+            comes in small steps.
         c_least: the smallest.
         batches: of training data that are looked at.
         compared: batches that the loss before and after is compared on.
@@ -62,8 +63,8 @@ class BoundingConfig:
     percentiles: tuple[float, ...] = (99.5, 99.95, 100.0)
     pre: float = 6.0
     candidate: float = 3.0
-    c: float = 8.0
-    c_least: float = 1.0
+    c: tuple[float, ...] = (1.0, 2.0, 8.0)
+    c_least: float = 0.5
     batches: int = 8
     compared: int = 16
     share: float = 0.25
@@ -72,12 +73,14 @@ class BoundingConfig:
     slack: float = 0.01
 
     def __post_init__(self) -> None:
-        names = ("pre", "candidate", "c", "c_least", "batches", "compared", "share", "rate")
+        names = ("pre", "candidate", "c_least", "batches", "compared", "share", "rate")
         problems = [
             f"{name} is {getattr(self, name)}, and must be above 0" for name in names if not getattr(self, name) > 0
         ]
         if not self.percentiles or not all(0 < each <= 100 for each in self.percentiles):
             problems.append(f"percentiles is {self.percentiles}, and must be numbers above 0 and at most 100")
+        if len(self.c) != len(self.percentiles) or not all(each > 0 for each in self.c):
+            problems.append(f"c is {self.c}, and must be a number above 0 for each percentile")
         if problems:
             raise ConfigError(f"Bounding: {'; '.join(problems)}. Correct these.")
 
@@ -128,7 +131,8 @@ def bound_network(
     rows: list[Row] = []
     tried: list[_Choice] = []
     for number, percentile in enumerate(config.percentiles, start=1):
-        clipped, bounded = bounded_network(network, model, choose_bounds(observed, model, percentile, config))
+        bounds = choose_bounds(observed, model, config, number - 1)
+        clipped, bounded = bounded_network(network, model, bounds)
         name = phase if number == 1 else f"{phase} {number}"
         rows += fit(clipped, bounded, name)
         change = _losses(clipped, batches, config.compared) - before
@@ -168,15 +172,16 @@ class _Choice:
         }
 
 
-def choose_bounds(observed: Observed, model: ModelConfig, percentile: float, config: BoundingConfig) -> Bounds:
+def choose_bounds(observed: Observed, model: ModelConfig, config: BoundingConfig, choice: int = 0) -> Bounds:
     """Take bounds from what occurred.
 
     Args:
         observed: see `Observed`.
         model: what was observed.
-        percentile: of the values of each place.
-        config: for the largest and smallest.
+        config: see `BoundingConfig`.
+        choice: which of its percentiles, and of the largest c.
     """
+    percentile = config.percentiles[choice]
     activations = {}
     for name, values in observed.layers.items():
         reached = np.abs(values) if model.activation == "tanh" else np.maximum(values, 0)
@@ -192,7 +197,7 @@ def choose_bounds(observed: Observed, model: ModelConfig, percentile: float, con
         found[name] = max(found[name], _percentile(np.abs(values), percentile))
     # These cells have nothing but a tanh, or a ramp that ends at 2.5, behind their sum.
     saturated = config.candidate if model.cell in ("rnn", "convlstm") else config.pre
-    largest = {"pre": saturated, "candidate": config.candidate, "c": config.c}
+    largest = {"pre": saturated, "candidate": config.candidate, "c": config.c[choice]}
     # With all that occurred, a product is not cut either: only sums are, where the activation behind them ends.
     product = config.pre if percentile < 100 else math.inf
     cell = {name: min(bound, largest.get(name, product)) for name, bound in found.items()}
