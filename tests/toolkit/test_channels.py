@@ -139,15 +139,6 @@ def test_a_run_without_some_channels_is_a_smaller_run_that_says_what_went(run: R
 
 
 @pytest.mark.usefixtures("eagerly")
-def test_zeros_come_along_where_their_channels_stay(run: Run, tmp_path: Path) -> None:
-    sparse = replace(prune_run(run, tmp_path / "sparse", PruneConfig(sparsity=0.8, epochs=1)), data=run.data)
-    smaller = prune_run(sparse, tmp_path / "smaller", PruneConfig(method="channels", sparsity=0.4, epochs=1))
-    assert smaller.sparsity == pytest.approx(0.8, abs=0.1)
-    kernels = [weight.numpy() for weight in smaller.model().trainable_weights if "kernel" in weight.name]
-    assert smaller.sparsity == sum((kernel == 0).sum() for kernel in kernels) / sum(kernel.size for kernel in kernels)
-
-
-@pytest.mark.usefixtures("eagerly")
 def test_a_model_that_its_configuration_does_not_build_is_refused(run: Run) -> None:
     with pytest.raises(ConfigError, match="its channels cannot be told"):
         widths_of(run.model(), replace(run.model_config, units=9))
