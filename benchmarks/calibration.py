@@ -6,7 +6,7 @@ The run's float step is compared with int8 networks made from it, over a stream 
 ranges from states that are always zero, from clips, and from a long roll-out at several percentiles, all given as
 fake-quant nodes; and the converter's own calibration on the frames and states of the same roll-out. Of each percentile
 it tells the error that a simulation on the calibration stream predicts, and a star marks the one that `convert`
-chooses by it; the last line tells the one for mixed.
+chooses by it; the last lines tell the one for mixed, and how the states settled whose range the model does not impose.
 """
 
 from __future__ import annotations
@@ -103,7 +103,9 @@ def main() -> None:
         measured(name, step_model, ranges, frames, reference, more=more)
     pixels = np.concatenate([chunk.frames for chunk in train.chunks(REPRESENTATIVE)])
     told("converter's own", Network(representative(step_model, pixels), step_model).answers(frames) == reference)
-    print(f"mixed: {ranges_for(seen, 'mixed').spec.percentile:g} %; settled: {chosen.settled}")
+    print(f"mixed: {ranges_for(seen, 'mixed').spec.percentile:g} %")
+    for state, way in seen.settling().items():
+        print(f"{state}: {way.before} over the first half, {way.after} over all, settled after {way.settled} frames")
 
 
 def measured(name: str, step_model: StepModel, ranges: Any, frames: Any, reference: Any, *, more: str = "") -> None:
