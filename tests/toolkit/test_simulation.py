@@ -68,7 +68,7 @@ def small_moves(network: Network, simulated: SimulatedNetwork, layer: str) -> tu
         plain = rounded = holder.cell.kernel if layer == "cell" else holder.kernel
     # Every weight stands on a step, so that a small move rounds back to it; the largest, which is the scale, stays.
     whole = plain.numpy()
-    highest = np.abs(whole).max(axis=tuple(range(whole.ndim - 1)) if layer == "conv1" else None)
+    highest = np.abs(whole).max(axis=tuple(range(whole.ndim - 1)))
     on_steps = np.round(whole / highest * 127) * highest / 127
     moves = []
     for variable, where in ((rounded, simulated), (plain, network)):

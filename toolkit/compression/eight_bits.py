@@ -43,7 +43,7 @@ class EightBits(QuantizeConfig):  # type: ignore[misc]  # tfmot ships no types
 
     Args:
         kernel: the name of the kernel; None for a layer without one.
-        by_channel: each output channel of it has a scale of its own, as in a convolution.
+        by_channel: each output of it has a scale of its own, as in a convolution or a dense layer.
         tapped: the converter gives the layer's answer a range.
         known: that range, where no data is needed to know it.
     """
@@ -60,7 +60,7 @@ class EightBits(QuantizeConfig):  # type: ignore[misc]  # tfmot ships no types
             kernel = "depthwise_kernel"
         elif isinstance(layer, (tf_keras.layers.Conv2D, tf_keras.layers.Dense)):
             kernel = "kernel"
-        by_channel = isinstance(layer, tf_keras.layers.Conv2D)
+        by_channel = isinstance(layer, (tf_keras.layers.Conv2D, tf_keras.layers.Dense))
         return cls(kernel=kernel, by_channel=by_channel, tapped=tapped, known=known)
 
     def get_weights_and_quantizers(self, layer: Any) -> list[tuple[Any, Any]]:

@@ -99,9 +99,11 @@ class SimulatedNetwork(Network):
 
 
 def rounded_kernel(kernel: Any) -> Any:
-    """Round a kernel to 255 steps around 0, one scale for all of it; the gradient passes."""
-    highest = tf.stop_gradient(tf.maximum(tf.reduce_max(tf.abs(kernel)), 1e-6))
-    return tf.quantization.fake_quant_with_min_max_vars(kernel, -highest, highest, narrow_range=True)
+    """Round a kernel to 255 steps around 0, one scale for each output, its last axis; the gradient passes."""
+    highest = tf.maximum(tf.reduce_max(tf.abs(kernel), axis=list(range(len(kernel.shape) - 1))), 1e-6)
+    rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(kernel, -highest, highest, narrow_range=True)
+    # The operator's own gradient may leave out the largest weight of each output.
+    return kernel + tf.stop_gradient(rounded - kernel)
 
 
 class _RoundedDense:
