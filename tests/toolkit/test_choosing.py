@@ -13,7 +13,7 @@ from runtime.spec import DecisionSpec, ResetSpec
 from toolkit.data.dataset import Clip, Dataset, LabelledStream
 from toolkit.data.streams import segments_of
 from toolkit.evaluation.validation import MOST_FRAMES, ValidationStream, validation_stream
-from toolkit.training.choosing import ChoosingConfig, Chosen, choose, store_decision
+from toolkit.training.choosing import ChoosingConfig, Chosen, _simplest, choose, store_decision
 from toolkit.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -80,6 +80,18 @@ def test_a_model_that_loses_its_way_is_reset_in_turns(validation: ValidationStre
 
 def test_the_longest_turn_that_does_is_taken(validation: ValidationStream) -> None:
     assert chosen(validation, lambda since: since < 90).reset.every_frames == 80
+
+
+def test_among_turns_the_best_is_taken_however_little_it_is_better() -> None:
+    policies = [ResetSpec(policy="gap"), *(ResetSpec(policy="every", every_frames=turn) for turn in (64, 32, 16))]
+    assert _simplest(policies, [(0.4, 0.1), (0.2, 0.1), (0.04, 0.06), (0.0, 0.0)]) == 3
+    assert _simplest(policies, [(0.05, 0.1), (0.2, 0.1), (0.04, 0.06), (0.0, 0.0)]) == 0
+
+
+def test_half_a_point_is_not_worth_a_reset_however_sure_it_is() -> None:
+    policies = [ResetSpec(policy="gap"), ResetSpec(policy="every", every_frames=16), ResetSpec(policy="event")]
+    assert _simplest(policies, [(0.004, 0.001), (0.0, 0.0), (0.1, 0.0)]) == 0
+    assert _simplest(policies, [(0.006, 0.001), (0.0, 0.0), (0.1, 0.0)]) == 1
 
 
 def test_a_model_that_must_settle_is_left_alone(validation: ValidationStream) -> None:

@@ -96,9 +96,9 @@ def choose(
 ) -> Chosen:
     """Choose the reset policy, and fit the decision under it.
 
-    Each policy is measured by the settled frames (see `settled_frames`) that it gets right. The simplest one wins
-    that is not worse than the best by more than noise: `gap` before `every`, longer turns before shorter ones, and
-    `event`, which is bound to the decision, last. On a stream that misses no frame `never` is what `gap` is.
+    Each policy is measured by the settled frames (see `settled_frames`) that it gets right. The simplest kind wins
+    that is not worse than the best by more than noise: `gap`, then `every` with the best of its turns, and `event`,
+    which is bound to the decision, last. On a stream that misses no frame `never` is what `gap` is.
 
     Args:
         predictor: of the trained model.
@@ -122,7 +122,7 @@ def choose(
         measured.append(result)
         progress(len(measured), len(policies))
     behind = [_behind(validation, measured, result) for result in measured]
-    place = policies.index(config.fixed) if config.fixed else _simplest(behind)
+    place = policies.index(config.fixed) if config.fixed else _simplest(policies, behind)
     policy, result = policies[place], measured[place]
     if policy.policy == "every":
         decision = fit_on(result, validation, fps=fps, target_per_hour=target)
@@ -199,9 +199,13 @@ def _behind(
     return float(lost.sum() / counted.sum()), NOISE * spread / float(counted.sum())
 
 
-def _simplest(behind: Sequence[tuple[float, float]]) -> int:
-    """The first policy that is not behind by more than noise, and by no more than is worth it; the best is not."""
-    return next(i for i, (lost, noise) in enumerate(behind) if lost <= max(noise, WORTH))
+def _simplest(policies: Sequence[ResetSpec], behind: Sequence[tuple[float, float]]) -> int:
+    """The first kind of policy whose best is not behind by more than noise, and by no more than is worth it."""
+    kinds: dict[str, list[int]] = {}
+    for i, policy in enumerate(policies):
+        kinds.setdefault(policy.policy, []).append(i)
+    bests = [min(places, key=lambda i: behind[i][0]) for places in kinds.values()]
+    return next(i for i in bests if behind[i][0] <= max(behind[i][1], WORTH))
 
 
 def _row(policy: ResetSpec, result: StreamResult, behind: tuple[float, float], *, chosen: bool) -> dict[str, Any]:

@@ -144,7 +144,11 @@ def _stream(run: Run) -> list[str]:
 
 def _why(run: Run) -> str:
     fixed = run.training["choosing"]["reset"] if run.training.get("choosing") else "auto"
-    words = "the simplest that is not behind the best by more than noise" if fixed == "auto" else "as it was asked for"
+    words = (
+        "the simplest (gap, every, event) that is not behind the best by more than noise"
+        if fixed == "auto"
+        else "as it was asked for"
+    )
     return (
         f"The reset policy is {words}. Noise is two standard errors, or half a point, in settled frames: those 12 or "
         "more after a border, on what was held out."
