@@ -4,8 +4,8 @@
 
 Each run is stepped through streams of what it did not train on. Of moving digits that is their endless stream with
 the images held out; of other clips, segments of 30 to 85 frames in drawn order, each made of the held-out clips of
-neighbouring groups (`--group-by`), one after another without a gap, of which every second one is of the same
-recording as the one before. `--film` takes a labelled recording instead, or what follows frame F of it.
+neighbouring groups (`--group-by`), one after another without a gap. `--film` takes a labelled recording instead, or
+what follows frame F of it.
 
 never: the state is never reset. borders: it is reset where a segment begins, which no device knows. window: the last 32
 frames are shown anew at every frame, from the initial state. FILE.tflite=RUN is stepped through the same streams as
@@ -178,9 +178,9 @@ def measure(given: str, options: argparse.Namespace) -> None:
         else held_streams(run, held, frames=options.frames, count=options.streams)
     )
     clips = evaluate_clips(subject.predictor, held.clips, run.labels).accuracy
-    trained = "streams" if run.training.get("stateful") else "clips"
-    if not of and run.data.sources and any("stream" in source for source in run.data.sources):
-        trained += " + recording"
+    trained = "windows" if run.training.get("stateful") else "whole clips"
+    if run.training.get("stateful") and run.results.get("streams_trained"):
+        trained += ", a recording too"
     names = (Path(path).name if of else run.name, run.model_config.cell, trained)
     for reset in ("never",) if of else ("never", "borders"):
         found = [figures(stepped(subject.predictor, stream, borders=reset == "borders"), stream) for stream in streams]
