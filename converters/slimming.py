@@ -10,6 +10,11 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
+from converters.graph_form import code_of
+
+_CONVOLUTIONS = (schema.BuiltinOperator.CONV_2D, schema.BuiltinOperator.DEPTHWISE_CONV_2D)
+_BIAS = 2  # place among their operands
+
 RUNTIME_ENTRY = b"min_runtime_version"
 """The one entry of a network's metadata that framestep reads."""
 
@@ -28,6 +33,7 @@ def slim(model: Any) -> None:
         for tensor in graph.tensors:
             tensor.name = None
             tensor.quantization = _spoken(tensor.quantization)
+        _follow_weights(model, graph)
         for operator in graph.operators:
             operator.mutatingVariableInputs = operator.mutatingVariableInputs or None
             operator.intermediates = operator.intermediates or None
@@ -44,6 +50,25 @@ def _spoken(quantization: Any) -> Any:
         return None
     quantization.min = quantization.max = None
     return quantization
+
+
+def _follow_weights(model: Any, graph: Any) -> None:
+    """Let the biases of convolutions have the very scales of the weights.
+
+    A bias is in steps of input scale times weight scale, and every interpreter takes them from there; of the bias's own
+    scales it wants the right number, one for each output, and no more. They cost 12 bytes an output, which in mobilenet
+    is a ninth of the file; the same vector again costs nothing.
+    """
+    for operator in graph.operators:
+        if code_of(model, operator) not in _CONVOLUTIONS or len(operator.inputs) <= _BIAS:
+            continue
+        weights, number = graph.tensors[operator.inputs[1]], int(operator.inputs[_BIAS])
+        # Where there is one scale for all outputs, it is checked.
+        if number < 0 or weights.quantization is None or len(weights.quantization.scale) == 1:
+            continue
+        own = graph.tensors[number].quantization
+        if own is not None and len(own.scale) == len(weights.quantization.scale):
+            own.scale = weights.quantization.scale
 
 
 def _drop_tensors(model: Any, graph: Any) -> None:

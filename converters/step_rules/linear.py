@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from converters.step_rules.activations import followed_by
 from converters.step_rules.registry import rule
 from converters.step_rules.scope import Call, Linear, Tap, Value, array
 
-if TYPE_CHECKING:
-    import numpy as np
+_PRUNED = 0.5  # fraction of zeros at which a kernel was pruned; none is trained to so many
 
 
 def bias_of(layer: Any) -> np.ndarray[Any, Any] | None:
@@ -103,8 +103,12 @@ def dense_product(x: Any, kernel: Any, bias: Any) -> Any:
 
     It is a convolution over one place, for 8 bits: interpreters of every age know a scale for each output of a
     convolution, and one for all outputs of a FULLY_CONNECTED, which is the larger part of a dynamic network's error.
+    Not so a kernel that was pruned: it is made to be downloaded, and its scales, which no gzip makes smaller, would be
+    an eighth of that.
     """
     rank = len(x.shape)
+    if rank == 2 and np.mean(kernel == 0) >= _PRUNED:
+        return with_bias(tf.matmul(x, tf.constant(kernel)), bias)
     if rank == 2:
         place = tf.nn.conv2d(tf.reshape(x, [1, 1, 1, -1]), tf.constant(kernel[None, None]), 1, "VALID")
         return tf.reshape(with_bias(place, bias), [1, -1])

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from ai_edge_litert import schema_py_generated as schema
+from hypothesis import given
+from hypothesis import strategies as st
 
 from converters.calibration import calibrate, ranges_for
 from converters.convert import network_of
@@ -147,6 +149,57 @@ def _move_by_one(model: Any) -> None:
     for signature in model.signatureDefs:
         for each in (*signature.inputs, *signature.outputs):
             each.tensorIndex += 1
+
+
+def tensors_of(network: bytes, kind: int) -> list[Any]:
+    return [tensor for tensor in read_form(network).subgraphs[0].tensors if tensor.type == kind]
+
+
+def test_a_bias_of_many_scales_has_those_of_the_weights_and_one_of_one_scale_its_own(
+    networks: dict[str, bytes],
+) -> None:
+    before, after = (
+        tensors_of(each, schema.TensorType.INT32) for each in (networks["int8"], slimmed(networks["int8"]))
+    )
+    weights = {tensor.quantization.scale.tobytes() for tensor in tensors_of(networks["int8"], schema.TensorType.INT8)}
+    scales = [tensor.quantization.scale for tensor in after if tensor.quantization is not None]
+    assert any(len(each) > 1 for each in scales)
+    assert all(each.tobytes() in weights for each in scales if len(each) > 1)
+    own = [tensor.quantization.scale for tensor in before if tensor.quantization is not None]
+    assert all(
+        each.tolist() in [scale.tolist() for scale in own if scale is not None] for each in scales if len(each) == 1
+    )
+
+
+@given(vectors=st.lists(st.lists(st.integers(-3, 3), max_size=4), max_size=12))
+def test_equal_vectors_are_stored_once_and_read_as_they_were(vectors: list[list[int]]) -> None:
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.subgraphs, graph.tensors = [graph], []
+    for vector in vectors:
+        tensor = schema.TensorT()
+        tensor.shape, tensor.quantization = vector, schema.QuantizationParametersT()
+        tensor.quantization.zeroPoint, tensor.quantization.scale = vector, [float(each) for each in vector]
+        graph.tensors.append(tensor)
+    content = write_form(model)
+    for tensor, vector in zip(read_form(content).subgraphs[0].tensors or [], vectors, strict=True):
+        assert list(tensor.shape if vector else []) == vector
+        assert list(tensor.quantization.zeroPoint if vector else []) == vector
+        assert list(tensor.quantization.scale if vector else []) == vector
+    model.subgraphs[0].tensors = graph.tensors * 2
+    assert len(write_form(model)) - len(content) <= 40 * len(vectors)  # tables alone
+
+
+def test_a_kernel_that_was_pruned_has_one_scale_for_all_its_outputs() -> None:
+    config = ModelConfig(preset="tiny", width=16, height=16, classes=3, units=8, cell="gru")
+    model = build_model(config)
+    model.set_weights(
+        [weight * (np.arange(weight.size).reshape(weight.shape) % 5 == 0) for weight in model.get_weights()]
+    )
+    step_model = build_step_model(model, scale=config.scale, offset=config.offset)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("converters.convert.convert_saved_model", _convert_here)
+        names = {op.name for op in read_network(network_of(step_model, "float32")).ops}
+    assert "FULLY_CONNECTED" in names
 
 
 def test_the_data_of_buffers_is_aligned_as_the_format_asks(networks: dict[str, bytes]) -> None:
