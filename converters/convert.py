@@ -306,7 +306,7 @@ def _made(config: ConversionConfig) -> dict[str, str]:
 
     from runtime import __version__
 
-    rewrites = "none" if config.plain else "casts first, float softmax"
+    rewrites = "none" if config.plain else "casts first, float softmax, slim"
     return {"framestep": __version__, "tensorflow": tf.__version__, "rewrites": rewrites} | config.made
 
 
