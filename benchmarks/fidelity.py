@@ -16,6 +16,7 @@ squared error of the probabilities.
 from __future__ import annotations
 
 import argparse
+import logging
 import tempfile
 import time
 import warnings
@@ -141,6 +142,7 @@ def main() -> None:
 
     load_tensorflow()
     warnings.simplefilter("ignore")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # each tap is a loop of its own, and it warns of that
     for run in told.runs:
         if told.taps:
             tell_taps(run, TAP_FRAMES)
