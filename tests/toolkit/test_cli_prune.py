@@ -49,6 +49,7 @@ def test_a_run_loses_channels_and_is_pruned_two_of_four(run: Path, capsys: pytes
     assert smaller["multiply_adds"]["after"] <= 0.5 * smaller["multiply_adds"]["before"]
     assert smaller["sparsity"] == 1 - smaller["multiply_adds"]["after"] / smaller["multiply_adds"]["before"]
     assert smaller["widths"]["cell"]["before"] == 16
+    assert smaller["narrow"] == [name for name in ("conv1", "conv2") if smaller["widths"][name]["after"] < 8]
     halves = pruned(capsys, run.with_name("smaller"), "--out", run.with_name("halves"), "--method", "2:4")
     assert 0.4 < halves["sparsity"] <= 0.5
     assert halves["multiply_adds"] is None

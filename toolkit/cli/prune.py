@@ -47,7 +47,11 @@ def _checked_sparsity(method: str, sparsity: float | None) -> float:
     type=click.Choice(["polynomial", "constant"]),
     help="How magnitude gets there: more and more zeros, over two thirds of the training (polynomial), or all at once.",
 )
-@click.option("--epochs", type=click.IntRange(min=1), help="Of training on; half of the run's where not given.")
+@click.option(
+    "--epochs",
+    type=click.IntRange(min=1),
+    help="Of training on; half of the run's where not given, for channels as many.",
+)
 @click.option("--force", is_flag=True, help="Replace the run in --out.")
 @json_option
 def command(
@@ -104,7 +108,16 @@ def _answer(pruned: Run) -> dict[str, Any]:
         "kernel_sparsities": pruned.results.get("kernel_sparsities"),
         "multiply_adds": cost,
         "widths": notes.get("widths"),
+        "narrow": notes.get("narrow"),
     }
+
+
+def _warn(narrow: list[str]) -> None:
+    click.echo(
+        f"Fewer than 8 channels are left of {', '.join(narrow)}: a Raspberry Pi takes longer for that than for 8. Time "
+        "it there, or ask for a lower --sparsity.",
+        err=True,
+    )
 
 
 def _say(pruned: Run) -> None:
@@ -114,6 +127,8 @@ def _say(pruned: Run) -> None:
         before, after = answer["multiply_adds"]["before"], answer["multiply_adds"]["after"]
         widths = (f"{name} {size['before']} to {size['after']}" for name, size in answer["widths"].items())
         words += [f"{after:,} of {before:,} multiply-adds ({', '.join(widths)})"]
+        if answer["narrow"]:
+            _warn(answer["narrow"])
     if pruned.sparsity is not None:
         words += [f"sparsity {pruned.sparsity:.3f}"]
     click.echo(f"{pruned.folder}: {'; '.join(words)}; held out {pruned.val_accuracy:.4f}")

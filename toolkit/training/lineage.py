@@ -23,7 +23,9 @@ def lineage(run: Run) -> list[str]:
         return []
     lines = ["## Made from", ""]
     for number, notes in enumerate(derivations, start=1):
-        plain = [f"{key} {value}" for key, value in notes.items() if key not in _OWN and not isinstance(value, dict)]
+        plain = [
+            f"{key} {value}" for key, value in notes.items() if key not in _OWN and not isinstance(value, (dict, list))
+        ]
         lines.append(f"{number}. `{notes['from']}` by `{notes['method']}`: {', '.join(plain)}.")
         if "widths" in notes:
             lines += ["", *_channels(notes), ""]

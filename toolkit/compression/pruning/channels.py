@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 _BATCHES = 32
 """Of training data that the importances come from."""
 
-_EPOCHS = 0.5
-"""Of those that the run was trained with, where none are given."""
+_EPOCHS = 1.0
+"""Of those that the run was trained with, where none are given: a model that lost half of a layer has more to learn again
+than one that lost single weights."""
+
+_VECTOR = 8
+"""Output channels that the kernels of every target compute at least; see `ChoiceConfig`."""
 
 
 def remove_channels(origin: Origin, config: PruneConfig, watcher: Watcher | None) -> Outcome:
@@ -70,6 +74,7 @@ def remove_channels(origin: Origin, config: PruneConfig, watcher: Watcher | None
             "sparsity": config.sparsity,
             "epochs": how.epochs,
             "multiply_adds": {"before": widths.multiply_adds, "after": left},
+            "narrow": _narrow(widths, kept),
             "widths": {name: {"before": size, "after": len(kept[name])} for name, size in widths.sizes.items()},
             "importance": "(sum of weight x gradient)^2 over a channel's readers, mean over batches of training data",
             "removed": {name: _removed(found[name], kept[name]) for name in widths.sizes},
@@ -104,6 +109,12 @@ def smaller_model(model: Any, widths: Widths, kept: Kept) -> tuple[Any, ModelCon
     smaller = build_model(config)
     smaller.set_weights(widths.cut(model.get_weights(), kept))
     return smaller, config
+
+
+def _narrow(widths: Widths, kept: Kept) -> list[str]:
+    """The convolutions that were cut below a vector, which a board pays for in time."""
+    convolutions = [name for name in widths.sizes if name not in ("features", "cell", "head")]
+    return [name for name in convolutions if len(kept[name]) < min(_VECTOR, widths.sizes[name])]
 
 
 def _removed(found: npt.NDArray[np.float64], kept: npt.NDArray[np.int64]) -> list[dict[str, float]]:

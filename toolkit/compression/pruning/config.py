@@ -25,7 +25,7 @@ class PruneConfig:
         sparsity: of every kernel the fraction that becomes 0; for `channels` the fraction of the model's multiply-adds
             that goes, at least.
         schedule: of `magnitude`: all at once, or more and more.
-        epochs: None for half of those that the run was trained with.
+        epochs: None for half of those that the run was trained with; for `channels` as many.
         rate: the learning rate, as a fraction of the training's.
 
     Raises:
