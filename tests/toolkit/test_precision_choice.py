@@ -211,3 +211,13 @@ def test_the_choice_passes_is_near_thecheapest_and_the_smallest_of_those(variant
         assert best.passed
         assert (best.cost or 0.0) <= NEAR * least
         assert best.bytes == min(size for cost, size in passed if cost <= NEAR * least)
+
+
+@pytest.mark.usefixtures("lab")
+def test_a_target_tells_what_any_precision_costs_on_it(model: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.tflite"
+    result = call("convert", model, "-o", path, "--precision", "float32", "--target", "pi4", "--frames", 20, "--json")
+    assert result.exit_code == 0, result.stderr
+    figures = json.loads(result.stdout)
+    assert (figures["instructions"], figures["step_us"]) == (figures["bytes"], None)
+    assert "instructions a frame on pi4's core, a cortex-a72, emulated." in result.stderr

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 @click.option(
     "--target",
     type=click.Choice(["pi-zero2w", "pi3", "pi4", "pi5", "x86-64"]),
-    help="The board that auto chooses for, by instructions on its core where the Pi lab is set up; this machine, by "
-    "time, where not given.",
+    help="The board that it is for: what a step costs is counted in instructions on its core where the Pi lab is set "
+    "up, else timed on this machine. auto chooses by it.",
 )
 @click.option(
     "--calibrate",
@@ -108,6 +108,8 @@ def command(
     if choice is not None and choice.note is not None:
         say(choice.note)
     figures = {"path": str(converted.path), **describe(converted.path, converted.spec)}
+    if choice is None and target is not None:
+        figures |= _cost(output, target)
     if as_json:
         print_json(figures if choice is None else {**figures, "variants": choice.table, "why": choice.why})
         return
@@ -119,6 +121,21 @@ def command(
         say(f"Agreement with the float model {fidelity.agreement:.4f} over {fidelity.frames} frames.")
     sizes = f"{bytes_words(int(str(figures['bytes'])))}, {bytes_words(int(str(figures['gzip_bytes'])))} after gzip"
     click.echo(f"{converted.path}  {converted.spec.precision}  {sizes}")
+
+
+def _cost(path: Path, target: Target) -> dict[str, Any]:
+    """Say what a step of the one artifact costs on its target."""
+    from toolkit.evaluation.step_cost import step_costs
+
+    costs = step_costs([path], target)
+    if costs.note is not None:
+        say(costs.note)
+    cost = costs.values[0]
+    counted = costs.unit == "instructions"
+    say(
+        f"{cost:,.0f} instructions a frame on {costs.where}." if counted else f"{cost:.1f} µs a frame on {costs.where}."
+    )
+    return {"instructions": int(cost) if counted else None, "step_us": None if counted else cost}
 
 
 def _choose(piece: Workpiece, output: Path, wishes: dict[str, Any], *, quiet: bool) -> Choice:
