@@ -33,7 +33,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     parser = argparse.ArgumentParser(description="What pruning a run costs and gives.")
     parser.add_argument("run", type=Path)
-    parser.add_argument("--epochs", type=int, help="of training on; half of the run's where not given")
+    parser.add_argument("--epochs", type=int, help="of training on; as framestep prune has them where not given")
     parser.add_argument("--precision", default="float32")
     parser.add_argument("--work", type=Path, help="keep the runs and the artifacts here")
     parser.add_argument("--frames", type=int, default=3000, help="timed for each artifact")

@@ -28,8 +28,8 @@ _BATCHES = 32
 """Of training data that the importances come from."""
 
 _EPOCHS = 1.0
-"""Of those that the run was trained with, where none are given: a model that lost half of a layer has more to learn again
-than one that lost single weights."""
+"""Of those that the run was trained with, where none are given: a model that lost half of a layer has more to learn
+again than one that lost single weights."""
 
 _VECTOR = 8
 """Output channels that the kernels of every target compute at least; see `ChoiceConfig`."""
