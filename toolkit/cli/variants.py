@@ -19,7 +19,7 @@ def print_variants(rows: Sequence[dict[str, Any]], chosen: str | None) -> None:
     """
     counted = any(row["instructions"] is not None for row in rows)
     cost = "instr/frame" if counted else "µs/frame"
-    header = ("precision", "", cost, "kB", "gzip kB", "agreement", "last tenth", "sure, other", "accuracy")
+    header = ("precision", "", cost, "kB", "gzip kB", "frames", "agreement", "last tenth", "sure, other", "accuracy")
     print_table(header, [_cells(row, chosen, counted=counted) for row in rows])
     for row in rows:
         if row["reason"] is not None:
@@ -36,6 +36,7 @@ def _cells(row: dict[str, Any], chosen: str | None, *, counted: bool) -> list[st
         verdict,
         cost,
         *sizes,
+        _number(row["frames"], ",d"),
         *agreement,
         _number(row["confident_disagreements"], "d"),
         _number(row["accuracy"], ".4f"),
