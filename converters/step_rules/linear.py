@@ -11,7 +11,8 @@ from converters.step_rules.activations import followed_by
 from converters.step_rules.registry import rule
 from converters.step_rules.scope import Call, Linear, Tap, Value, array
 
-_PRUNED = 0.5  # fraction of zeros at which a kernel was pruned; none is trained to so many
+PRUNED = 0.5
+"""Fraction of zeros at which a kernel was pruned, and has one scale; none is trained to so many."""
 
 
 def bias_of(layer: Any) -> np.ndarray[Any, Any] | None:
@@ -107,7 +108,7 @@ def dense_product(x: Any, kernel: Any, bias: Any) -> Any:
     an eighth of that.
     """
     rank = len(x.shape)
-    if rank == 2 and np.mean(kernel == 0) >= _PRUNED:
+    if rank == 2 and np.mean(kernel == 0) >= PRUNED:
         return with_bias(tf.matmul(x, tf.constant(kernel)), bias)
     if rank == 2:
         place = tf.nn.conv2d(tf.reshape(x, [1, 1, 1, -1]), tf.constant(kernel[None, None]), 1, "VALID")

@@ -8,7 +8,8 @@ import tensorflow as tf
 import tf_keras
 
 from toolkit.compression import simulation
-from toolkit.compression.simulation import SimulatedNetwork, rounded_kernel
+from toolkit.compression.eight_bits import rounded_kernel
+from toolkit.compression.simulation import SimulatedNetwork
 from toolkit.models.build import build_model
 from toolkit.models.config import Bounds, ModelConfig
 from toolkit.training.network import Network
@@ -149,3 +150,35 @@ def test_a_kernel_s_gradient_passes_as_if_nothing_was_rounded() -> None:
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(rounded_kernel(kernel) * tf.range(7.0))
     np.testing.assert_allclose(tape.gradient(loss, kernel), np.arange(7.0))
+
+
+def on_the_steps_of_one_scale(kernel: Any, rounded: Any) -> bool:
+    steps = rounded / (np.abs(kernel).max() / 127)
+    return float(np.abs(steps - np.round(steps)).max()) < 1e-3
+
+
+def test_a_pruned_matrix_has_one_scale_and_any_other_kernel_one_for_each_output() -> None:
+    rng = np.random.default_rng(0)
+    dense = (rng.normal(size=(40, 6)) * np.geomspace(0.01, 1, 6)).astype(np.float32)
+    pruned = dense * (rng.random(dense.shape) < 0.3)
+    assert on_the_steps_of_one_scale(pruned, rounded_kernel(tf.constant(pruned)).numpy())
+    assert not on_the_steps_of_one_scale(dense, rounded_kernel(tf.constant(dense)).numpy())
+    picture = pruned.reshape(2, 2, 10, 6)
+    assert not on_the_steps_of_one_scale(picture, rounded_kernel(tf.constant(picture)).numpy())
+
+
+def test_a_pruned_dense_layer_is_rounded_as_the_file_that_it_is_folded_into() -> None:
+    simulated, network = simulated_of(cell="gru", pruned=True)
+    layer = network.encoder.get_layer("features")
+    kernel = layer.kernel.numpy() * (np.random.default_rng(1).random(layer.kernel.shape) < 0.5)
+    layer.kernel.assign(kernel)
+    norm = network.encoder.get_layer("features_norm")
+    norm.gamma.assign(np.geomspace(0.05, 2, norm.gamma.shape[0]))
+    variance = np.geomspace(3, 0.5, norm.gamma.shape[0])
+    norm.moving_variance.assign(variance)
+    simulated = SimulatedNetwork(network, ModelConfig(preset="tiny", width=16, height=16, classes=3), pruned=True)
+    rounding = simulated.encoder.get_layer("quant_features").quantize_config.rounding
+    factor = norm.gamma.numpy() / np.sqrt(variance + norm.epsilon)
+    assert on_the_steps_of_one_scale(
+        kernel * factor, rounding(layer.kernel, training=True, weights={}).numpy() * factor
+    )

@@ -15,7 +15,7 @@ import tf_keras
 from converters.layers import AxisMean, BoundedActivation
 from converters.step_model import build_step_model
 from runtime.errors import ConfigError
-from toolkit.compression.eight_bits import EightBits
+from toolkit.compression.eight_bits import EightBits, PrunedKernel, rounded_kernel
 from toolkit.compression.masks import kept_zeros
 from toolkit.training.network import Network
 from toolkit.training.observing import cell_of
@@ -83,6 +83,11 @@ class SimulatedNetwork(Network):
 
     def _limit(self, place: str, x: Any) -> Any:
         if place.endswith("kernel"):
+            cell = self._rounded_cell
+            if place == "recurrent_kernel" and getattr(cell, "reset_after", True) is False:
+                # The candidate's part is a product of its own.
+                parts = tf.split(x, [2 * cell.units, cell.units], axis=-1)
+                return tf.concat([rounded_kernel(part) for part in parts], axis=-1)
             return rounded_kernel(x)
         name = f"cell_{place}" if place in ("c", "h") else f"cell/{place}"
         found = self._ranges.get(name)
@@ -96,14 +101,6 @@ class SimulatedNetwork(Network):
                 own = _by_name(self.encoder.get_layer(f"{_PREFIX}{layer.name}"))
                 found += [own["kernel"]] if "kernel" in own else []
         return found
-
-
-def rounded_kernel(kernel: Any) -> Any:
-    """Round a kernel to 255 steps around 0, one scale for each output, its last axis; the gradient passes."""
-    highest = tf.maximum(tf.reduce_max(tf.abs(kernel), axis=list(range(len(kernel.shape) - 1))), 1e-6)
-    rounded = tf.quantization.fake_quant_with_min_max_vars_per_channel(kernel, -highest, highest, narrow_range=True)
-    # The operator's own gradient may leave out the largest weight of each output.
-    return kernel + tf.stop_gradient(rounded - kernel)
 
 
 class _RoundedDense:
@@ -130,12 +127,23 @@ def _wrapped(encoder: Any, ranges: Mapping[str, Range | None]) -> Any:
         with quantization.quantize_scope(own):
             copy = tf_keras.models.clone_model(encoder, clone_function=annotated)
             copy.set_weights(encoder.get_weights())
-            return quantization.quantize_apply(copy, quantized_layer_name_prefix=_PREFIX)
+            wrapped = quantization.quantize_apply(copy, quantized_layer_name_prefix=_PREFIX)
     except (ValueError, RuntimeError, TypeError) as error:
         reason = str(error).strip().splitlines()[0].rstrip(".")
         raise ConfigError(
             f"tensorflow-model-optimization cannot take this encoder: {reason}. Use --method bounded."
         ) from error
+    _fold_norms(wrapped)
+    return wrapped
+
+
+def _fold_norms(wrapped: Any) -> None:
+    """Tell the rounding of pruned kernels which batch normalisation the converter folds into them."""
+    norms = {layer.name: layer.layer for layer in wrapped.layers if layer.name.endswith("_norm")}
+    for layer in wrapped.layers:
+        config = getattr(layer, "quantize_config", None)
+        if isinstance(config, EightBits) and isinstance(config.rounding, PrunedKernel):
+            config.rounding.norm = norms.get(f"{layer.name}_norm")
 
 
 def _copy(layer: Any) -> Any:
