@@ -8,6 +8,7 @@ import pytest
 
 from runtime.errors import ConfigError
 from toolkit.compression.derivation import Origin, Outcome, derive_run, fine_tuning
+from toolkit.training.loop import Row
 from toolkit.training.run_folder import Run
 
 if TYPE_CHECKING:
@@ -40,6 +41,16 @@ def test_the_sparsity_of_a_run_is_that_of_its_file(run: Run, tmp_path: Path) -> 
     assert loaded.sparsity == 0
     assert set(loaded.results["kernel_sparsities"].values()) == {0.0}
     assert loaded.results["val_accuracy"] == run.results["val_accuracy"]
+
+
+def test_the_seconds_of_a_run_are_those_of_all_its_phases(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("toolkit.training.finishing.time.monotonic", lambda: 1.0)
+    row = Row(phase="bounded", epoch=1, rate=0.1, loss=0, accuracy=0, val_loss=None, val_accuracy=None, seconds=3.0)
+    rows = (row, replace(row, epoch=2, seconds=7.0), replace(row, phase="bounded 2", seconds=2.0))
+    derived = derive_run(run, tmp_path / "new", lambda origin: replace(unchanged(origin), history=rows))
+    assert derived.seconds == 9.0
 
 
 def test_an_interrupt_leaves_the_run_that_was_there(run: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from converters.convert import PRECISIONS
-from converters.fidelity import Gate
+from converters.fidelity import Gate, measure_fidelity
 from runtime.artifact import read_artifact
 from runtime.errors import ConversionError, FidelityError
 from toolkit.cli import framestep
@@ -152,6 +152,49 @@ def test_none_passing_is_status_3_and_prints_the_table(
     assert result.exit_code == 3
     assert "float32    fails" in result.stdout
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("lab")
+def test_where_the_cheapest_fails_over_more_frames_the_next_one_is_tried(
+    piece: Workpiece, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proofs = []
+
+    def first_drifts(*arguments: Any, frames: int, **options: Any) -> Any:
+        found = measure_fidelity(*arguments, frames=frames, **options)
+        proofs.append(found.frames)
+        return replace(found, agreement=0.5) if len(proofs) == 1 else found
+
+    monkeypatch.setattr("toolkit.variants.PRECISIONS", ("float32", "float16"))
+    monkeypatch.setattr("toolkit.precision_choice.measure_fidelity", first_drifts)
+    path = tmp_path / "a.tflite"
+    assert choose_precision(piece, path, target="pi4").converted.spec.precision == "float16"
+    assert proofs == []
+    choice = choose_precision(piece, path, target="pi4", proof_frames=300)
+    assert proofs == [300, 300]
+    spec = read_artifact(path).spec
+    assert (choice.converted.spec.precision, spec.precision) == ("float32", "float32")
+    assert spec.fidelity is not None
+    assert spec.fidelity.frames == 300
+    assert choice.why.startswith("float32, the only one that holds the gate: ")
+    fell = {row["precision"]: row for row in choice.table}["float16"]
+    assert (fell["passed"], fell["agreement"]) == (False, 0.5)
+    assert "Agreement with the float model" in fell["reason"]
+    assert "300 frames" in fell["reason"]
+    assert (tmp_path / "a.float16.failed.tflite").exists()
+
+
+def test_where_each_fails_over_more_frames_there_is_no_file(
+    piece: Workpiece, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def drifts(*arguments: Any, **options: Any) -> Any:
+        return replace(measure_fidelity(*arguments, **options), agreement=0.5)
+
+    monkeypatch.setattr("toolkit.variants.PRECISIONS", ("float32", "float16"))
+    monkeypatch.setattr("toolkit.precision_choice.measure_fidelity", drifts)
+    with pytest.raises(FidelityError, match=r"^No precision holds the gate\."):
+        choose_precision(piece, tmp_path / "a.tflite", proof_frames=300)
+    assert not (tmp_path / "a.tflite").exists()
 
 
 def test_a_precision_that_cannot_be_built_falls_and_the_others_go_on(

@@ -13,6 +13,7 @@ from runtime.errors import ConfigError
 from toolkit.compression.masks import kernel_sparsities, sparsity
 from toolkit.training.environment import environment
 from toolkit.training.finishing import finish
+from toolkit.training.loop import seconds_of
 from toolkit.training.model_card import write_card
 from toolkit.training.network import Network
 from toolkit.training.schedule import TrainConfig
@@ -112,7 +113,7 @@ def derive_run(
         name=out.resolve().name,
         model_config=made.model_config,
         training={**run.training, "derivations": derivations},
-        seconds=made.history[-1].seconds if made.history else 0.0,
+        seconds=seconds_of(made.history),
         sparsity=made.sparsity,
         made=environment(command),
     )

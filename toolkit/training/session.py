@@ -21,7 +21,7 @@ from toolkit.training.bounding import bound_network
 from toolkit.training.environment import environment
 from toolkit.training.finishing import finish
 from toolkit.training.history import write_table
-from toolkit.training.loop import Loop, Silent
+from toolkit.training.loop import Loop, Silent, seconds_of
 from toolkit.training.network import Network
 from toolkit.training.run_folder import MODEL_FILE, RUN_FILE, Run
 from toolkit.training.warping import WarpConfig
@@ -187,7 +187,7 @@ class _Session:
         rows = self._fit(network, batches, request.train, "train", [])
         network, model, rows, notes = self._bound(network, batches, rows)
         baselines = self._baselines()
-        seconds = _seconds(rows) + sum(each.seconds for each in baselines.values() if each)
+        seconds = seconds_of(rows) + sum(each.seconds for each in baselines.values() if each)
         run = Run(
             folder=self._out,
             name=request.name,
@@ -300,12 +300,6 @@ class _Recorder:
     def epoch(self, row: Row, history: Sequence[Row]) -> None:
         write_table([*self._before, *history], self._path)
         self._watcher.epoch(row, history)
-
-
-def _seconds(rows: Sequence[Row]) -> float:
-    """The phases' times added: a row's own counts from its phase's beginning."""
-    last = {row.phase: row.seconds for row in rows}
-    return sum(last.values())
 
 
 def _share(epochs: int, share: float) -> int:
