@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 STDOUT = "jsonl:-"
 
+_PATIENCE_S = 20.0  # of a dry run, for the first frame
+
 SLOW = 0.1
 """From this part of repeated frames on, a source counts as slower than its model."""
 
@@ -33,7 +36,7 @@ SLOW = 0.1
     "--source",
     required=True,
     metavar="SRC",
-    help="A camera's number or /dev/videoN, a film, a folder of pictures, or synthetic.",
+    help="A camera's number or device, rtsp://…, http://…, a film, a folder of pictures, or synthetic.",
 )
 @click.option("--sink", "sinks", multiple=True, metavar="SINK", help="jsonl:- or jsonl:FILE; may be given again.")
 @click.option("--json", "as_json", is_flag=True, help=f"A line of JSON a frame and an event on stdout: --sink {STDOUT}")
@@ -70,7 +73,7 @@ def command(
     stepper = engine.stepper()
     spec = engine.spec
     with ExitStack() as stack:
-        opened = stack.enter_context(open_source(source, spec))
+        opened = stack.enter_context(open_source(source, spec, tell=say))
         outputs: list[Sink] = [stack.enter_context(open_sink(text)) for text in wanted]
         say(
             f"{spec.name} ({spec.precision}) on {engine.interpreter_name} {engine.interpreter_version}, "
@@ -113,7 +116,12 @@ def _try_once(stepper: Stepper, source: Source) -> None:
     from runtime.errors import SourceError
     from runtime.preprocess import Preprocessor
 
+    # A camera that is away is waited for, when it counts; here it is enough to know.
+    given_up = threading.Timer(_PATIENCE_S, source.stop)
+    given_up.daemon = True
+    given_up.start()
     frame = next(iter(source.frames()), None)
+    given_up.cancel()
     if frame is None:
         raise SourceError("The source gives no frame. Name another one.")
     probabilities = stepper.step(Preprocessor(stepper.spec.input)(frame.picture))
