@@ -15,6 +15,8 @@ import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from runtime.pauses import Pauses
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -83,8 +85,10 @@ class Watch:
     ) -> None:
         self.patience = patience or Patience()
         self.stall_s = max(self.patience.stall_s, 10 / fps)
-        self._draw, self._tell = draw, tell
-        self._pause_s = self.patience.first_s
+        self._tell = tell
+        self._pauses = Pauses(
+            first_s=self.patience.first_s, longest_s=self.patience.longest_s, jitter=self.patience.jitter, draw=draw
+        )
         self._live_since_s = now_s
         self.state: State = "connecting"
         self.deadline_s = now_s + self.patience.connect_s
@@ -97,7 +101,7 @@ class Watch:
         if self.state == "live":
             self.deadline_s = now_s + self.stall_s
             if now_s - self._live_since_s >= self.patience.healthy_s:
-                self._pause_s = self.patience.first_s
+                self._pauses.forget()
 
     def fail(self, now_s: float, reason: str) -> None:
         """Take note that the reader gave up; it waits for another opening."""
@@ -126,8 +130,7 @@ class Watch:
             self.deadline_s = now_s
 
     def _back_off(self, now_s: float, reason: str) -> None:
-        wait_s = self._pause_s * (1 + self.patience.jitter * (2 * self._draw() - 1))
-        self._pause_s = min(2 * self._pause_s, self.patience.longest_s)
+        wait_s = self._pauses.next_s()
         self.deadline_s = now_s + wait_s
         self._become("backing off", reason, wait_s)
 

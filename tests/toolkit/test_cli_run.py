@@ -164,6 +164,31 @@ def test_a_camera_that_is_away_is_waited_for_until_somebody_says_stop() -> None:
     assert "0 frames; " in rest
 
 
+def test_a_sink_of_a_camera_that_cannot_be_opened_is_tried_again_and_ends_nothing(tmp_path: Path) -> None:
+    sink = f"jsonl:{tmp_path}/nowhere/out.jsonl"
+    words = [*FRAMESTEP, "run", str(TINY), "--source", "/dev/v4l/by-id/usb-none", "--sink", sink]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        said = ""
+        while "is off" not in said or "backing off" not in said:
+            said += child.stderr.readline()
+        child.send_signal(signal.SIGTERM)
+        child.stderr.read()
+    assert child.returncode == 0
+    assert f"{sink} is off: {tmp_path}/nowhere/out.jsonl cannot be written (No such file or directory)." in said
+
+
+def test_no_password_of_a_source_is_said() -> None:
+    words = [*FRAMESTEP, "run", str(TINY), "--source", "rtsp://me:secret@127.0.0.1:9/x?key=secret", "--max-frames", "1"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        said = next(line for line in child.stderr if "frames a second" in line)
+        child.send_signal(signal.SIGTERM)
+        said += child.stderr.read()
+    assert "rtsp://…@127.0.0.1:9/x?…" in said
+    assert "secret" not in said
+
+
 def test_a_reader_that_goes_away_ends_it_with_one_line() -> None:
     words = [*FRAMESTEP, "run", str(TINY), "--source", "synthetic", "--json"]
     with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from runtime.sources import Source
     from runtime.stepper import Stepper
 
-STDOUT = "jsonl:-"
+STDOUT = "jsonl:-"  # runtime.sinks.STDOUT, without importing it here
 
 _PATIENCE_S = 20.0  # of a dry run, for the first frame
 
@@ -38,7 +38,7 @@ SLOW = 0.1
     metavar="SRC",
     help="A camera's number or device, rtsp://…, http://…, a film, a folder of pictures, or synthetic.",
 )
-@click.option("--sink", "sinks", multiple=True, metavar="SINK", help="jsonl:- or jsonl:FILE; may be given again.")
+@click.option("--sink", "sinks", multiple=True, metavar="SINK", help="jsonl:- or jsonl:FILE; docs/sinks.md tells more.")
 @click.option("--json", "as_json", is_flag=True, help=f"A line of JSON a frame and an event on stdout: --sink {STDOUT}")
 @click.option("--max-frames", type=click.IntRange(min=1), help="Stop after so many; else at the source's end.")
 @click.option("--dry-run", is_flag=True, help="Load, open and step once, say what would happen, and stop.")
@@ -65,8 +65,10 @@ def command(
     """
     from runtime.engine import Engine
     from runtime.pipeline import Pipeline
-    from runtime.sinks import open_sink
+    from runtime.sinks import open_queued, open_sink
+    from runtime.sinks.addresses import shown
     from runtime.sources import open_source
+    from runtime.sources.redaction import redacted
 
     wanted = dict.fromkeys((*sinks, STDOUT) if as_json else sinks)
     engine = Engine.open(file, interpreter=interpreter, threads=threads)
@@ -74,10 +76,16 @@ def command(
     spec = engine.spec
     with ExitStack() as stack:
         opened = stack.enter_context(open_source(source, spec, tell=say))
-        outputs: list[Sink] = [stack.enter_context(open_sink(text)) for text in wanted]
+        outputs: list[Sink] = []
+        for text in wanted:
+            # A camera's frames do not wait for a sink; of a film nothing may be lost, so it waits, or ends.
+            queued = opened.live and not dry_run
+            sink = open_queued(text, spec, tell=say) if queued else open_sink(text, spec)
+            outputs.append(stack.enter_context(sink))
         say(
             f"{spec.name} ({spec.precision}) on {engine.interpreter_name} {engine.interpreter_version}, "
-            f"{source} at {spec.fps:g} frames a second, to {', '.join(wanted) or 'standard output'}"
+            f"{redacted(source)} at {spec.fps:g} frames a second, to "
+            f"{', '.join(map(shown, wanted)) or 'standard output'}"
         )
         if dry_run:
             _try_once(stepper, opened)
