@@ -33,7 +33,7 @@ class Limits:
         longest_s: the longest pause.
         jitter: see `Pauses`.
         healthy_s: of working, after which the next pause is the first again.
-        check_s: between two looks at a sink that nothing is written to.
+        check_s: between two looks at a sink, whether something is written to it or not.
         close_s: for writing what waits at the end.
     """
 
@@ -164,20 +164,22 @@ class QueuedSink:
             sink = self._open()
         except Exception as error:  # noqa: BLE001  # whatever a library raises, the loop goes on
             return _words(error)
-        since_s = self._clock_s()
+        since_s = checked_s = self._clock_s()
         while (record := self._next()) or not self._closing:
+            now_s = self._clock_s()
+            if now_s - since_s >= self._limits.healthy_s:
+                self._pauses.forget()
             try:
                 if record:
                     sink.write(record)
                     self._in_hand, self._advanced = False, True
-                elif isinstance(sink, Checked):
+                if isinstance(sink, Checked) and now_s - checked_s >= self._limits.check_s:
+                    checked_s = now_s
                     sink.check()
             except Exception as error:  # noqa: BLE001  # as above
-                if record:
+                if record and self._in_hand:
                     self._keep(record, error)
                 return _words(error)
-            if self._clock_s() - since_s >= self._limits.healthy_s:
-                self._pauses.forget()
         return None
 
     def _open(self) -> Sink:

@@ -179,7 +179,7 @@ def test_options_that_make_no_sense_are_refused(options: str, words: str, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("text", ["mqtt://host/topic", "jsonl", "jsonl:", "-", ""])
+@pytest.mark.parametrize("text", ["mqtt:host/topic", "prometheus:", "web", "jsonl", "jsonl:", "-", ""])
 def test_what_is_no_sink_is_told_what_would_be_one(text: str) -> None:
     with pytest.raises(SinkError, match=rf"Give {re.escape(SUPPORTED)}\.$"):
         open_sink(text)

@@ -114,7 +114,7 @@ def test_a_film_that_ends_early_is_told_and_is_no_failure(tmp_path: Path) -> Non
     [
         ([TINY, "--source", "nowhere.mp4"], "There is no file nowhere.mp4."),
         ([TINY, "--source", "ftp://host/"], "The source ftp://host/ is not one that framestep reads."),
-        ([TINY, "--source", "synthetic", "--sink", "mqtt://host/x"], "The sink mqtt://host/x is not one"),
+        ([TINY, "--source", "synthetic", "--sink", "mqqt://host/x"], "The sink mqqt://host/x is not one"),
         ([TINY, "--source", "synthetic", "--sink", "jsonl:/dev/full"], "/dev/full cannot be written (No space left"),
         ([__file__, "--source", "synthetic"], "test_cli_run.py"),
     ],

@@ -38,7 +38,13 @@ SLOW = 0.1
     metavar="SRC",
     help="A camera's number or device, rtsp://…, http://…, a film, a folder of pictures, or synthetic.",
 )
-@click.option("--sink", "sinks", multiple=True, metavar="SINK", help="jsonl:- or jsonl:FILE; docs/sinks.md tells more.")
+@click.option(
+    "--sink",
+    "sinks",
+    multiple=True,
+    metavar="SINK",
+    help="jsonl:-, jsonl:FILE, mqtt://HOST/TOPIC, mqtts://HOST/TOPIC or prometheus:PORT; docs/sinks.md tells more.",
+)
 @click.option("--json", "as_json", is_flag=True, help=f"A line of JSON a frame and an event on stdout: --sink {STDOUT}")
 @click.option("--max-frames", type=click.IntRange(min=1), help="Stop after so many; else at the source's end.")
 @click.option("--dry-run", is_flag=True, help="Load, open and step once, say what would happen, and stop.")
