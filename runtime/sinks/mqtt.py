@@ -179,7 +179,10 @@ class MqttSink:
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-        self._client.loop_stop()
+        client = self._client
+        client.loop_stop()
+        # It closes its last descriptors when it is freed, which is at once where no cycle holds it.
+        client.on_connect = client.on_disconnect = client.on_publish = client.on_message = None
 
     def _demand_connection(self) -> None:
         if not self._connected:

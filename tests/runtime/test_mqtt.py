@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,8 +22,7 @@ from runtime.sinks.queued import Limits
 from runtime.testing import FakeSource, FakeStepper, make_spec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
+    from collections.abc import Callable, Iterator
 
     from runtime.sinks import Record
 
@@ -214,11 +214,38 @@ def test_a_login_that_is_refused_is_no_connection_and_says_so_without_the_passwo
     assert told[-1].endswith("lost 1 records (1 closing).")
 
 
-def test_refused_again_and_again_leaves_no_thread(guarded: Any) -> None:
-    before = set(threading.enumerate())
-    with pytest.raises(SinkError, match=r"refused \(Not authorized\)"):
-        open_sink(address(guarded), SPEC)
-    assert set(threading.enumerate()) <= before
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Without the collector of cycles: what is given back, is given back at once."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+def descriptors() -> int:
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_connection_that_is_refused_leaves_no_thread_and_no_descriptor(guarded: Any) -> None:
+    before = descriptors(), set(threading.enumerate())
+    for _ in range(3):
+        try:
+            open_sink(address(guarded), SPEC)
+        except SinkError as error:
+            assert "refused (Not authorized)" in str(error)  # noqa: PT017  # pytest.raises would keep what it caught
+    assert (descriptors(), set(threading.enumerate())) == before
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_connection_that_ends_leaves_no_thread_and_no_descriptor(broker: Any) -> None:
+    broker.start()
+    before = descriptors(), set(threading.enumerate())
+    for _ in range(3):
+        with open_sink(address(broker), SPEC) as sink:
+            sink.write(event(0))
+        del sink
+    assert (descriptors(), set(threading.enumerate())) == before
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import queue
 import sys
 import urllib.error
 import urllib.request
@@ -127,20 +128,18 @@ def test_a_port_that_is_taken_is_told_so() -> None:
 
 
 def test_behind_a_queue_it_is_told_whom_to_ask_at_each_opening() -> None:
+    told: queue.SimpleQueue[str] = queue.SimpleQueue()
     with PrometheusSink(0) as other:
-        port = other.port
-        queued = open_queued(f"prometheus:{port}", limits=Limits(first_s=0.01, longest_s=0.01))
+        text = f"prometheus:{other.port}"
+        queued = open_queued(text, limits=Limits(first_s=0.01, longest_s=0.01), tell=told.put)
         Pipeline(stepper=FakeStepper(make_spec()), source=camera([0.0]), sinks=[queued]).run()
-    other.port = port
-    for _ in range(1000):
-        try:
-            metrics = scrape(other)
-        except OSError:
-            continue
-        if metrics:
-            break
+        assert "Address already in use" in told.get(timeout=30)
+    while told.get(timeout=30) != f"{text} is on.":
+        pass
+    metrics = scrape(other)  # the other is closed; its port is served
     queued.close()
     assert of(metrics, "framestep_frames_total", {"result": "stepped"}) == 1
+    assert of(metrics, "framestep_sink_up", {"sink": text}) == 1
 
 
 @pytest.mark.parametrize(
