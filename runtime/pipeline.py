@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.clock import FrameClock
@@ -15,7 +16,7 @@ from runtime.preprocess import Preprocessor
 from runtime.status import Observing, Queue, QueueCounts, Status, Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -82,16 +83,24 @@ class Pipeline:
         source: where frames come from.
         sinks: where predictions go.
         max_frames: how many to step at most; None for as many as there are.
+        utc: what people's clocks say, for the records of a live source; nothing is decided by it.
     """
 
     def __init__(
-        self, *, stepper: Steps, source: Source, sinks: Sequence[Sink] = (), max_frames: int | None = None
+        self,
+        *,
+        stepper: Steps,
+        source: Source,
+        sinks: Sequence[Sink] = (),
+        max_frames: int | None = None,
+        utc: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
         spec = stepper.spec
         self._stepper = stepper
         self._source = source
         self._sinks = tuple(sinks)
         self._max_frames = math.inf if max_frames is None else max_frames
+        self._utc = utc if source.live else None
         self._labels = spec.labels
         self._reset = spec.reset
         self._clock = FrameClock(spec.fps, spec.reset.gap_s)
@@ -257,6 +266,10 @@ class Pipeline:
         self._events += len(records)
         if record is not None:
             records.append(record)
+        if self._utc is not None:
+            # Not the capture time's: what is written later, after an outage, still says when it was.
+            stamp = self._utc().isoformat(timespec="milliseconds")
+            records = [each | {"utc": stamp} for each in records]
         for sink in self._sinks:
             for each in records:
                 sink.write(each)

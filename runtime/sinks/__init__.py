@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Record: TypeAlias = "dict[str, Any]"
 """JSON types. Of a frame: `index`, `time` (capture time in seconds), `label` (the argmax's), `probabilities` in the
 labels' order (null where one is no number), `decision` (the open event's label or null), and `repeated`, `gap` where
-true. Of an event: `event` (its label), `start`, `end`: frame numbers, both ends included."""
+true. Of an event: `event` (its label), `start`, `end`: frame numbers, both ends included. Of a live source both have
+`utc`: when they were made, by the clock on the wall, which may jump."""
 
 STDOUT = "jsonl:-"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import socket
 import subprocess
 import threading
@@ -91,6 +92,11 @@ class Broker:
                 self._rest.start()
                 return self
         raise AssertionError(said)
+
+    def freeze(self) -> None:
+        """Keep its connections open and answer nothing."""
+        assert self._child is not None
+        self._child.send_signal(signal.SIGSTOP)
 
     def stop(self) -> None:
         if self._child is not None:

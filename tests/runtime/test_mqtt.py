@@ -18,6 +18,7 @@ import pytest
 from runtime.errors import MissingDependencyError, SinkError
 from runtime.pipeline import Pipeline
 from runtime.sinks import open_queued, open_sink
+from runtime.sinks.mqtt import MqttAddress, MqttSink
 from runtime.sinks.queued import Limits
 from runtime.testing import FakeSource, FakeStepper, make_spec
 
@@ -95,6 +96,22 @@ def test_the_last_will_tells_of_a_connection_that_breaks(broker: Any, listen: Ca
         listener.wait_for(lambda them: "offline" in them.payloads("barn/cow/available"))
         with pytest.raises(SinkError, match=r"^The connection to the broker 127\.0\.0\.1:\d+ is lost"):
             sink.write(event(0))
+
+
+def test_a_broker_that_acknowledges_nothing_is_told_so_and_can_be_left(broker: Any) -> None:
+    broker.start()
+    target = MqttAddress(host="127.0.0.1", port=broker.port, topic="barn")
+    with MqttSink(target, SPEC, timeout_s=0.3) as sink:
+        broker.freeze()
+        with pytest.raises(SinkError, match=r"^The broker 127\.0\.0\.1:\d+ acknowledges nothing\."):
+            sink.write(event(0))
+
+
+def test_a_port_that_never_answers_is_told_so() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = MqttAddress(host="127.0.0.1", port=silent.getsockname()[1], topic="barn")
+        with pytest.raises(SinkError, match=r"refused \(no answer\)"):
+            MqttSink(target, SPEC, timeout_s=0.3)
 
 
 def test_a_last_will_that_comes_late_is_put_right(broker: Any, listen: Callable[..., Any]) -> None:

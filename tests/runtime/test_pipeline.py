@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import datetime, timezone
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -184,6 +185,20 @@ def test_stop_ends_it_after_the_frame_it_is_at_and_tells_the_open_event() -> Non
     sink.write = stop_at_the_fifth  # type: ignore[method-assign]  # the sink is where the test can act
     assert pipeline.run().frames == 5
     assert sink.events == [{"event": "bright", "start": 1, "end": 4}]
+
+
+def test_records_of_a_live_source_say_what_the_wall_clock_said_however_it_jumps() -> None:
+    wall = iter([datetime(year, 2, 3, 4, 5, 6, 789_123, timezone.utc) for year in (2026, 1970, 2036, 2026)])
+    frames = [Frame(picture=BRIGHT, time_s=index / 15, index=index) for index in range(3)]
+    source, spec = FakeSource(frames, live=True), make_spec(decision=QUICK)
+    summary, sink, _ = run(source, spec, utc=lambda: next(wall))
+    assert [record["utc"] for record in sink.frames] == [
+        "2026-02-03T04:05:06.789+00:00",
+        "1970-02-03T04:05:06.789+00:00",
+        "2036-02-03T04:05:06.789+00:00",
+    ]
+    assert [record["utc"] for record in sink.events] == ["2026-02-03T04:05:06.789+00:00"]
+    assert (summary.gaps, summary.resets) == (0, 0)
 
 
 def test_what_a_live_source_had_and_nobody_took_is_counted() -> None:
