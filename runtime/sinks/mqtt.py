@@ -114,6 +114,7 @@ class MqttSink:
                 self._client.tls_set(ca_certs=None if address.ca is None else str(address.ca))
             self._client.connect(address.host, address.port, keepalive=KEEPALIVE_S)
         except OSError as error:
+            self._let_go()
             raise SinkError(
                 f"The broker {self._broker} cannot be reached ({error.strerror or error}). Start it, or name another."
             ) from None
@@ -179,9 +180,12 @@ class MqttSink:
         if connection is not None:
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+        self._client.loop_stop()
+        self._let_go()
+
+    def _let_go(self) -> None:
+        # The client closes its last descriptors when it is freed, which is at once where no cycle holds it.
         client = self._client
-        client.loop_stop()
-        # It closes its last descriptors when it is freed, which is at once where no cycle holds it.
         client.on_connect = client.on_disconnect = client.on_publish = client.on_message = None
 
     def _demand_connection(self) -> None:

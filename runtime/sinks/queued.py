@@ -71,11 +71,11 @@ class QueuedSink:
         limits: see `Limits`.
         clock_s: seconds that only grow.
         draw: a number from 0 to 1, for the jitter.
-        tell: is told each change, in a sentence.
+        tell: is told each change, in a sentence; not each try.
 
     Attributes:
         name: as given.
-        up: whether the sink is open and its last write went well.
+        up: whether the sink works: since its opening a write went well, or nothing went wrong for a while.
         dropped: records that were lost, by reason: `full` queue, `closing` before they were written, or `refused` by
             an error that another try would not mend.
     """
@@ -102,6 +102,7 @@ class QueuedSink:
         self._events: deque[tuple[int, Record]] = deque()
         self._count = 0
         self._closing = False
+        self._problem: str | None = None
         self._ask: Ask | None = None
         self._sink: Sink | None = None
         self._in_hand = self._advanced = False
@@ -176,6 +177,7 @@ class QueuedSink:
                 if isinstance(sink, Checked) and now_s - checked_s >= self._limits.check_s:
                     checked_s = now_s
                     sink.check()
+                self._became_up()
             except Exception as error:  # noqa: BLE001  # as above
                 if record and self._in_hand:
                     self._keep(record, error)
@@ -185,11 +187,16 @@ class QueuedSink:
     def _open(self) -> Sink:
         sink = self._opened()
         with self._changed:
-            self._sink, self.up = sink, True
+            self._sink = sink
             if self._ask is not None and isinstance(sink, Observing):
                 sink.observe(self._ask)
-        self._tell(f"{self.name} is on.")
         return sink
+
+    def _became_up(self) -> None:
+        # Not at its opening: a file on a full disk can be opened as often as one likes.
+        if not self.up:
+            self.up, self._problem = True, None
+            self._tell(f"{self.name} is on.")
 
     def _next(self) -> Record | None:
         """Wait for the oldest record; None where it is time to look at the sink, or to end."""
@@ -229,7 +236,9 @@ class QueuedSink:
             if self._closing:
                 return self._advanced and bool(self._frames or self._events)
             wait_s = self._pauses.next_s()
-        self._tell(f"{self.name} is off: {problem} Another try in {wait_s:.1f} s.")
+        if problem != self._problem:
+            self._problem = problem
+            self._tell(f"{self.name} is off: {problem} It is tried again, first in {wait_s:.1f} s.")
         with self._changed:
             self._changed.wait_for(lambda: self._closing, wait_s)
             return not self._closing or bool(self._frames or self._events)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import gc
 import json
+import os
+import signal
 import socket
 import ssl
 import subprocess
 import sys
 import threading
+import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,9 +59,9 @@ class Told(list[str]):
             self.append(words)
             self._changed.notify_all()
 
-    def wait_for(self, part: str, times: int = 1) -> None:
+    def wait_for(self, part: str) -> None:
         with self._changed:
-            assert self._changed.wait_for(lambda: sum(part in words for words in self) >= times, PATIENT_S), self
+            assert self._changed.wait_for(lambda: any(part in words for words in self), PATIENT_S), self
 
 
 def test_events_are_told_and_not_retained_and_the_state_is_told_when_it_changes(
@@ -226,7 +229,7 @@ def test_a_login_that_is_refused_is_no_connection_and_says_so_without_the_passwo
     told = Told()
     with open_queued(address(guarded), SPEC, limits=SOON, tell=told) as sink:
         sink.write(event(0))
-        told.wait_for("refused (Not authorized)", times=2)
+        told.wait_for("refused (Not authorized)")
     assert not any("is on" in words or "oink" in words for words in told)
     assert told[-1].endswith("lost 1 records (1 closing).")
 
@@ -251,6 +254,17 @@ def test_a_connection_that_is_refused_leaves_no_thread_and_no_descriptor(guarded
             open_sink(address(guarded), SPEC)
         except SinkError as error:
             assert "refused (Not authorized)" in str(error)  # noqa: PT017  # pytest.raises would keep what it caught
+    assert (descriptors(), set(threading.enumerate())) == before
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_broker_that_is_away_leaves_no_thread_and_no_descriptor() -> None:
+    before = descriptors(), set(threading.enumerate())
+    for _ in range(3):
+        try:
+            open_sink("mqtt://127.0.0.1:1/x", SPEC)
+        except SinkError as error:
+            assert "cannot be reached" in str(error)  # noqa: PT017  # as above
     assert (descriptors(), set(threading.enumerate())) == before
 
 
@@ -355,3 +369,43 @@ def test_topics_hold_no_wild_cards(broker: Any, listen: Callable[..., Any]) -> N
     listener = listen(broker.port)
     open_sink(f"mqtt://127.0.0.1:{broker.port}/$SYS/a+b//Kühe%23", SPEC).close()
     listener.wait_for(lambda them: "offline" in them.payloads("_SYS/a_b/K_he_23/available"))
+
+
+def test_a_device_whose_camera_is_away_says_so_everywhere_and_stops_in_good_order(
+    guarded: Any, listen: Callable[..., Any], golden: Path, tmp_path: Path
+) -> None:
+    listener = listen(guarded.port, username="cow", password="moo")  # noqa: S106  # of the test's own broker
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
+    words = [sys.executable, "-c", "from toolkit.cli import main; main()", "run", str(golden / "tiny.tflite")]
+    sinks = [address(guarded), f"prometheus:{port}", f"jsonl:{tmp_path}/out.jsonl?max_bytes=100000"]
+    words += ["--source", "rtsp://me:cud@127.0.0.1:1/x", *(part for sink in sinks for part in ("--sink", sink))]
+    login = {"FRAMESTEP_MQTT_USER": "cow", "FRAMESTEP_MQTT_PASSWORD": "moo"}
+    with subprocess.Popen(
+        words,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=os.environ | login,
+        cwd=golden.parents[1],
+    ) as child:
+        try:
+            listener.wait_for(lambda them: "backing off" in them.payloads("barn/cow/source"))
+            up, metrics = f'framestep_sink_up{{sink="{sinks[0]}"}} 1.0', ""
+            for _ in range(1000):  # the listener may have heard before the sink has its acknowledgement
+                if up in metrics:
+                    break
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=PATIENT_S) as answer:
+                    metrics = answer.read().decode()
+        finally:
+            child.send_signal(signal.SIGTERM)
+        assert child.stdout is not None
+        said = child.stdout.read()
+    assert child.returncode == 0, said
+    assert "\nframestep_source_up 0.0\n" in metrics
+    assert up in metrics
+    listener.wait_for(lambda them: them.payloads("barn/cow/available")[-1:] == ["offline"])
+    assert listener.payloads("barn/cow/source")[-1] == "stopped"
+    everything = said + metrics + "".join(payload for _, payload, _ in listener.messages)
+    assert "moo" not in everything
+    assert "cud" not in everything

@@ -140,8 +140,8 @@ def test_a_sink_that_cannot_be_opened_is_tried_again_and_says_so() -> None:
         assert opened.wait(PATIENT_S)
     assert sink.records == [frame(0)]
     assert told == [
-        "it is off: No broker. Start one. Another try in 0.0 s.",
-        "it is off: ValueError. Another try in 0.0 s.",
+        "it is off: No broker. Start one. It is tried again, first in 0.0 s.",
+        "it is off: ValueError. It is tried again, first in 0.0 s.",
         "it is on.",
     ]
 
@@ -167,10 +167,27 @@ def test_the_pauses_grow_and_are_forgotten_after_health() -> None:
         queued.write(frame(1))
         assert written.wait(PATIENT_S)
     assert [words for words in told if "off" in words] == [
-        "it is off: a. Another try in 0.1 s.",
-        "it is off: b. Another try in 0.2 s.",
-        "it is off: c. Another try in 0.1 s.",
+        "it is off: a. It is tried again, first in 0.1 s.",
+        "it is off: b. It is tried again, first in 0.2 s.",
+        "it is off: c. It is tried again, first in 0.1 s.",
     ]
+
+
+def test_a_failure_that_lasts_is_told_once() -> None:
+    told: list[str] = []
+    sink = Moody(iter([SinkError("Full.")] * 5))
+    written = threading.Event()
+    write = sink.write
+
+    def tell_of(record: Record) -> None:
+        write(record)
+        written.set()
+
+    sink.write = tell_of  # type: ignore[method-assign]  # the sink is where the test can look
+    with QueuedSink("it", lambda: sink, limits=SOON, draw=lambda: 0.5, tell=told.append) as queued:
+        queued.write(frame(0))
+        assert written.wait(PATIENT_S)
+    assert told == ["it is off: Full. It is tried again, first in 0.0 s.", "it is on."]
 
 
 def test_a_record_that_no_try_would_mend_is_left_out() -> None:

@@ -142,7 +142,7 @@ def _try_once(stepper: Stepper, source: Source) -> None:
     best = int(probabilities.argmax())
     say(
         f"dry run: a frame came and was stepped ({stepper.spec.labels[best]} {probabilities[best]:.2f}); "
-        "every sink is open; nothing was written"
+        "every sink can be opened; no prediction was written"
     )
 
 
