@@ -91,6 +91,21 @@ class JsonLinesSink:
         except OSError as error:
             raise self._error(error) from None
 
+    def check(self) -> None:
+        """See that the file still has its name.
+
+        Raises:
+            SinkError: where it was moved or removed, so that nobody would find what is written.
+        """
+        if not self._own or not self._regular:
+            return
+        try:
+            same = os.path.samestat(os.fstat(self._file), self._path.stat())
+        except OSError:
+            same = False
+        if not same:
+            raise SinkError(f"{self._name} was moved or removed. Leave it in its place.")
+
     def close(self) -> None:
         """Close the file; standard output stays open."""
         self._close()

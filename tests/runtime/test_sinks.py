@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from runtime.errors import SinkError
 from runtime.sinks import open_sink
 from runtime.sinks.addresses import SUPPORTED
+from runtime.sinks.queued import Checked
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +52,20 @@ def test_a_torn_last_line_is_ended_before_the_next_begins(tmp_path: Path) -> Non
     with open_sink(f"jsonl:{path}") as sink:
         sink.write({"index": 1})
     assert path.read_text().splitlines() == ['{"index": 0}', '{"ind', '{"index": 1}']
+
+
+def test_a_file_that_was_moved_away_is_noticed_and_begun_anew(tmp_path: Path) -> None:
+    path, moved = tmp_path / "out.jsonl", tmp_path / "moved.jsonl"
+    with open_sink(f"jsonl:{path}") as sink:
+        assert isinstance(sink, Checked)
+        sink.write({"index": 0})
+        sink.check()
+        path.rename(moved)
+        with pytest.raises(SinkError, match=r"out\.jsonl was moved or removed\."):
+            sink.check()
+    with open_sink(f"jsonl:{path}") as sink:
+        sink.write({"index": 1})
+    assert (path.read_text(), moved.read_text()) == ('{"index": 1}\n', '{"index": 0}\n')
 
 
 def test_standard_output_stays_open(capsys: pytest.CaptureFixture[str]) -> None:
