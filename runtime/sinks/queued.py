@@ -34,7 +34,7 @@ class Limits:
         jitter: see `Pauses`.
         healthy_s: of working, after which the next pause is the first again.
         check_s: between two looks at a sink, whether something is written to it or not.
-        close_s: for writing what waits at the end.
+        close_s: for writing what waits at the end; a process that is told to stop has 3 s in all.
     """
 
     frames: int = 256
@@ -44,7 +44,7 @@ class Limits:
     jitter: float = 0.2
     healthy_s: float = 60.0
     check_s: float = 1.0
-    close_s: float = 3.0
+    close_s: float = 2.5
 
 
 @runtime_checkable
@@ -101,7 +101,7 @@ class QueuedSink:
         self._frames: deque[tuple[int, Record]] = deque()
         self._events: deque[tuple[int, Record]] = deque()
         self._count = 0
-        self._closing = False
+        self._closing, self._ends_s = False, 0.0
         self._problem: str | None = None
         self._ask: Ask | None = None
         self._sink: Sink | None = None
@@ -127,13 +127,18 @@ class QueuedSink:
             if isinstance(self._sink, Observing):
                 self._sink.observe(ask)
 
-    def close(self) -> None:
-        """Let what waits be written, for a limited time, and close the sink."""
+    def finish(self) -> None:
+        """Begin to write what waits and to close the sink, without waiting for it; `close` ends it."""
         with self._changed:
-            self._closing = True
-            self._changed.notify()
+            if not self._closing:
+                self._closing, self._ends_s = True, self._clock_s() + self._limits.close_s
+                self._changed.notify()
+
+    def close(self) -> None:
+        """Let what waits be written, for a limited time since `finish`, and close the sink."""
+        self.finish()
         # A thread that hangs in a write is left behind: it ends with the process.
-        self._thread.join(self._limits.close_s)
+        self._thread.join(max(self._ends_s - self._clock_s(), 0.0))
         with self._changed:
             left = len(self._frames) + len(self._events) + self._in_hand
             self.dropped.update({"closing": left} if left else {})

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import SinkError
-from runtime.sinks import open_queued
+from runtime.sinks import finish, open_queued
 from runtime.sinks.queued import Limits, QueuedSink
 from runtime.testing import ListSink
 
@@ -209,6 +209,22 @@ def test_closing_waits_for_a_hanging_sink_only_so_long_and_counts_what_is_lost()
     assert queued.dropped == {"closing": 3}
     assert told[-1] == "it lost 3 records (3 closing)."
     gate.let.set()
+
+
+def test_queues_that_finish_together_have_one_time_together() -> None:
+    now = [0.0]
+    gates = [Gate(), Gate()]
+    limits = Limits(close_s=1000.0)
+    hanging = [QueuedSink("it", iter([gate]).__next__, limits=limits, clock_s=lambda: now[0]) for gate in gates]
+    for gate, queued in zip(gates, hanging, strict=True):
+        queued.write(frame(0))
+        assert gate.entered.wait(PATIENT_S)
+    finish([*hanging, ListSink()])
+    now[0] = 1000.0
+    for gate, queued in zip(gates, hanging, strict=True):
+        queued.close()
+        assert queued.dropped == {"closing": 1}
+        gate.let.set()
 
 
 def test_closing_tries_a_sink_that_is_off_once_more() -> None:

@@ -71,7 +71,7 @@ def command(
     """
     from runtime.engine import Engine
     from runtime.pipeline import Pipeline
-    from runtime.sinks import open_queued, open_sink
+    from runtime.sinks import finish, open_queued, open_sink
     from runtime.sinks.addresses import shown
     from runtime.sources import open_source
     from runtime.sources.redaction import redacted
@@ -88,6 +88,7 @@ def command(
             queued = opened.live and not dry_run
             sink = open_queued(text, spec, tell=say) if queued else open_sink(text, spec)
             outputs.append(stack.enter_context(sink))
+        stack.callback(finish, outputs)
         say(
             f"{spec.name} ({spec.precision}) on {engine.interpreter_name} {engine.interpreter_version}, "
             f"{redacted(source)} at {spec.fps:g} frames a second, to "
