@@ -35,7 +35,7 @@ $(READY): pyproject.toml
 	    echo "make: $$chosen could not make a virtual environment in $(VENV); its words stand above." >&2; exit 1; }; \
 	fi; \
 	echo "make: installing framestep and TensorFlow into $(VENV), about 2.3 GB; a few minutes the first time." >&2; \
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,video,tflite,test]' || { \
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[train,video,mqtt,metrics,tflite,test]' || { \
 	  echo "make: pip could not install what framestep needs; its words stand above. Is there a network, and space?" >&2; \
 	  exit 1; }; \
 	touch $(READY)

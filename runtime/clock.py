@@ -88,7 +88,7 @@ class FrameClock:
         for frame in frames:
             self.frames += 1
             pause_s = frame.time_s - latest_s
-            if held is None or pause_s > self.gap_s:
+            if held is None or frame.begins or pause_s > self.gap_s:
                 gap = held is not None
                 self.gaps += gap
                 anchor_s, place = frame.time_s, 0

@@ -21,8 +21,11 @@ class Frame:
         picture: what the source decoded: `Pixels`, or a decoder's own frame that `runtime.preprocess` understands.
         time_s: capture time in seconds. A film's own presentation time, a live source's monotonic clock.
         index: the source's count of frames, from 0. Frames that are dropped later still count.
+        begins: whether nobody knows what lay between this frame and the one before, because the source was opened
+            anew.
     """
 
     picture: Any
     time_s: float
     index: int
+    begins: bool = False

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any, Protocol
 
 from runtime.clock import FrameClock
@@ -11,9 +13,10 @@ from runtime.decision import Decision
 from runtime.errors import FrameError
 from runtime.latency import Percentiles, StageTimes
 from runtime.preprocess import Preprocessor
+from runtime.status import Observing, Queue, QueueCounts, Status, Watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -80,16 +83,24 @@ class Pipeline:
         source: where frames come from.
         sinks: where predictions go.
         max_frames: how many to step at most; None for as many as there are.
+        utc: what people's clocks say, for the records of a live source; nothing is decided by it.
     """
 
     def __init__(
-        self, *, stepper: Steps, source: Source, sinks: Sequence[Sink] = (), max_frames: int | None = None
+        self,
+        *,
+        stepper: Steps,
+        source: Source,
+        sinks: Sequence[Sink] = (),
+        max_frames: int | None = None,
+        utc: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
         spec = stepper.spec
         self._stepper = stepper
         self._source = source
         self._sinks = tuple(sinks)
         self._max_frames = math.inf if max_frames is None else max_frames
+        self._utc = utc if source.live else None
         self._labels = spec.labels
         self._reset = spec.reset
         self._clock = FrameClock(spec.fps, spec.reset.gap_s)
@@ -101,7 +112,11 @@ class Pipeline:
         self._latest_s: float | None = None
         self._gap = False
         self._since_reset = 0
-        self._frames = self._repeated = self._missed = self._broken = self._gaps = self._resets = self._events = 0
+        self._frames = self._repeated = self._missed = self._broken = self._gaps = self._events = 0
+        self._resets: Counter[str] = Counter()
+        for sink in self._sinks:
+            if isinstance(sink, Observing):
+                sink.observe(self.status)
 
     def run(self) -> Summary:
         """Go on until the source ends, `max_frames` are stepped, or `stop` is called.
@@ -151,10 +166,38 @@ class Pipeline:
             missed=self._missed,
             broken=self._broken,
             gaps=self._gaps,
-            resets=self._resets,
+            resets=self._resets.total(),
             events=self._events,
             stages_us=self._times.summary(),
             problems=tuple(self._source.problems),
+        )
+
+    def status(self) -> Status:
+        """Tell how it is; safe in any thread."""
+        source = self._source
+        watched = source if isinstance(source, Watched) else None
+        return Status(
+            name=self._stepper.spec.name,
+            precision=self._stepper.spec.precision,
+            frames={
+                "stepped": self._frames - self._repeated,
+                "repeated": self._repeated,
+                "dropped": self._clock.dropped,
+                "missed": self._missed,
+                "broken": self._broken + (watched.counts.broken if watched else 0),
+                "stale": watched.counts.stale if watched else 0,
+            },
+            resets=dict(self._resets),
+            gaps=self._gaps,
+            events=self._events,
+            durations=self._times.durations(),
+            source=watched.watch.state if watched else "live",
+            latest_s=self._latest_s if source.live else None,
+            queues=tuple(
+                QueueCounts(name=sink.name, up=sink.up, dropped=dict(sink.dropped))
+                for sink in self._sinks
+                if isinstance(sink, Queue)
+            ),
         )
 
     def _until_stopped(self) -> Iterator[Frame]:
@@ -186,21 +229,21 @@ class Pipeline:
         due = self._reset.policy == "every" and self._since_reset == self._reset.every_frames
         events = self._decision.finish() if gap else ()
         if due or (gap and self._reset.policy != "never"):
-            self._reset_states()
+            self._reset_states("gap" if gap else "every")
         return events
 
-    def _reset_states(self) -> None:
+    def _reset_states(self, reason: str) -> None:
         self._stepper.reset()
         self._decision.reset()
         self._since_reset = 0
-        self._resets += 1
+        self._resets[reason] += 1
 
     def _count(self, tick: Tick, verdict: Verdict) -> None:
         self._frames += 1
         self._repeated += tick.repeated
         self._since_reset += 1
         if verdict.events and self._reset.policy == "event":
-            self._reset_states()
+            self._reset_states("event")
 
     def _record(self, tick: Tick, probabilities: npt.NDArray[np.float32], verdict: Verdict) -> Record:
         rounded = [round(value, PROBABILITY_DECIMALS) for value in probabilities.tolist()]
@@ -223,6 +266,10 @@ class Pipeline:
         self._events += len(records)
         if record is not None:
             records.append(record)
+        if self._utc is not None:
+            # Not the capture time's: what is written later, after an outage, still says when it was.
+            stamp = self._utc().isoformat(timespec="milliseconds")
+            records = [each | {"utc": stamp} for each in records]
         for sink in self._sinks:
             for each in records:
                 sink.write(each)

@@ -6,6 +6,7 @@ import contextlib
 import importlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -41,6 +42,25 @@ def pytest_configure(config: pytest.Config) -> None:
     """Pass over warnings that only other people's code can mend."""
     for line in THIRD_PARTY_WARNINGS:
         config.addinivalue_line("filterwarnings", line)
+
+
+@pytest.fixture(scope="session")
+def system_program() -> Callable[[str, str], str]:
+    """Find a program that pip does not install.
+
+    Where its Debian package is missing the test is skipped, which FRAMESTEP_REQUIRE_SYSTEM=1 forbids.
+    """
+
+    def find(program: str, package: str) -> str:
+        found = shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
+        if found is None:
+            missing = f"{program} is missing. Debian: apt install {package}"
+            if os.environ.get("FRAMESTEP_REQUIRE_SYSTEM") == "1":
+                pytest.fail(missing)
+            pytest.skip(missing)
+        return found
+
+    return find
 
 
 @pytest.fixture

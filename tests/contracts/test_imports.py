@@ -21,7 +21,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[2]
 TRAINING = {"tensorflow", "tf_keras", "keras", "tensorflow_model_optimization", "sklearn", "scipy", "matplotlib"}
-HEAVY = TRAINING | {"numpy", "cv2", "av", "simplejpeg", "ai_edge_litert", "tflite_runtime", "rich"}
+HEAVY = (
+    TRAINING
+    | {"numpy", "cv2", "av", "simplejpeg", "ai_edge_litert", "tflite_runtime", "rich"}
+    | {
+        "paho",
+        "prometheus_client",
+    }
+)
 RUNTIME_MODULES = sorted(name for _, name, _ in pkgutil.walk_packages(runtime.__path__, "runtime."))
 
 HELP = """

@@ -20,6 +20,17 @@ def test_a_quantile_is_within_one_percent(times_ns: list[int], fraction: float) 
     assert abs(durations.quantile_ns(fraction) - exact) <= 0.01 * exact
 
 
+@given(st.lists(st.integers(0, 10**12), max_size=200), st.integers(0, 10**12))
+def test_how_many_are_at_most_so_long_is_within_one_percent(times_ns: list[int], bound_ns: int) -> None:
+    durations = Durations()
+    for time_ns in times_ns:
+        durations.add(time_ns)
+    (counted,) = durations.at_most([bound_ns])
+    assert sum(each <= 0.99 * bound_ns for each in times_ns) <= counted
+    assert counted <= sum(each <= 1.01 * bound_ns for each in times_ns)
+    assert durations.total_ns == sum(times_ns)
+
+
 def test_memory_stays_bounded_however_many_durations_there_are() -> None:
     durations = Durations()
     for time_ns in range(0, 10**9, 2000):

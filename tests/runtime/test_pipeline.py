@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from datetime import datetime, timezone
 from itertools import repeat
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from runtime.frame import Frame
 from runtime.pipeline import Pipeline, Summary
 from runtime.preprocess import Preprocessor
 from runtime.sinks import open_sink
+from runtime.sinks.queued import QueuedSink
 from runtime.sources import open_source
 from runtime.spec import DecisionSpec, ResetSpec
 from runtime.testing import FakeSource, FakeStepper, ListSink, make_spec, write_film
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
     from runtime.frame import Pixels
     from runtime.spec import Spec
+    from runtime.status import Ask
 
 QUICK = DecisionSpec(smoothing=1.0, on=0.6, off=0.4, minimum_frames=1)
 DARK, BRIGHT = np.zeros((4, 6), np.uint8), np.full((4, 6), 255, np.uint8)
@@ -184,6 +187,20 @@ def test_stop_ends_it_after_the_frame_it_is_at_and_tells_the_open_event() -> Non
     assert sink.events == [{"event": "bright", "start": 1, "end": 4}]
 
 
+def test_records_of_a_live_source_say_what_the_wall_clock_said_however_it_jumps() -> None:
+    wall = iter([datetime(year, 2, 3, 4, 5, 6, 789_123, timezone.utc) for year in (2026, 1970, 2036, 2026)])
+    frames = [Frame(picture=BRIGHT, time_s=index / 15, index=index) for index in range(3)]
+    source, spec = FakeSource(frames, live=True), make_spec(decision=QUICK)
+    summary, sink, _ = run(source, spec, utc=lambda: next(wall))
+    assert [record["utc"] for record in sink.frames] == [
+        "2026-02-03T04:05:06.789+00:00",
+        "1970-02-03T04:05:06.789+00:00",
+        "2036-02-03T04:05:06.789+00:00",
+    ]
+    assert [record["utc"] for record in sink.events] == ["2026-02-03T04:05:06.789+00:00"]
+    assert (summary.gaps, summary.resets) == (0, 0)
+
+
 def test_what_a_live_source_had_and_nobody_took_is_counted() -> None:
     frames = [Frame(picture=BRIGHT, time_s=index / 15, index=index) for index in (0, 3, 4, 9)]
     summary, _, _ = run(FakeSource(frames, live=True))
@@ -212,6 +229,41 @@ def test_what_is_no_number_becomes_null() -> None:
     Pipeline(stepper=Lost(make_spec()), source=at([0.0]), sinks=[sink]).run()
     assert sink.frames[0]["probabilities"] == [None, None]
     assert json.loads(json.dumps(sink.frames[0], allow_nan=False)) == sink.frames[0]
+
+
+def test_its_status_counts_frames_by_what_became_of_them_and_resets_by_reason() -> None:
+    pictures = [BRIGHT, BRIGHT, b"broken", BRIGHT]
+    times_s = [0.0, 0.2, 0.25, 60.0]
+    frames = [
+        Frame(picture=picture, time_s=time_s, index=index)
+        for index, (picture, time_s) in enumerate(zip(pictures, times_s, strict=True))
+    ]
+    pipeline = Pipeline(stepper=FakeStepper(make_spec()), source=FakeSource(frames, live=True))
+    pipeline.run()
+    status = pipeline.status()
+    assert status.frames == {"stepped": 3, "repeated": 2, "dropped": 0, "missed": 0, "broken": 1, "stale": 0}
+    assert (status.resets, status.gaps, status.latest_s) == ({"gap": 1}, 1, 60.0)
+    assert status.durations["step"].count == 5
+    assert (status.name, status.source) == ("fake", "live")
+
+
+def test_an_observing_sink_is_told_whom_to_ask() -> None:
+    class Curious(ListSink):
+        def observe(self, ask: Ask) -> None:
+            self.ask = ask
+
+    sink = Curious()
+    pipeline = Pipeline(stepper=FakeStepper(make_spec()), source=at(steady(3)), sinks=[sink])
+    pipeline.run()
+    assert sink.ask() == pipeline.status()
+    assert sink.ask().latest_s is None  # of a film
+
+
+def test_the_status_names_every_queue() -> None:
+    with QueuedSink("a file", ListSink) as queued:
+        pipeline = Pipeline(stepper=FakeStepper(make_spec()), source=at(steady(3)), sinks=[queued, ListSink()])
+        pipeline.run()
+    assert [(queue.name, queue.dropped) for queue in pipeline.status().queues] == [("a file", {})]
 
 
 def test_every_sink_gets_every_record() -> None:

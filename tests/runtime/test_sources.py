@@ -261,13 +261,13 @@ assert next(open_source("synthetic").frames()).picture.shape == (120, 160, 3)
     subprocess.run([sys.executable, "-c", script], check=True)
 
 
-@pytest.mark.parametrize("text", ["picamera", "rtsp://host/stream", "http://host/"])
+@pytest.mark.parametrize("text", ["picamera", "ftp://host/stream"])
 def test_what_is_no_source_is_told_what_would_be_one(text: str) -> None:
     with pytest.raises(SourceError) as caught:
         open_source(text)
     assert str(caught.value) == (
-        f"The source {text} is not one that framestep reads. Give a camera's number (0), /dev/videoN, a film, "
-        "a folder of pictures, or synthetic."
+        f"The source {text} is not one that framestep reads. Give a camera's number (0), /dev/videoN or "
+        "/dev/v4l/by-id/NAME, rtsp://…, http://…, a film, a folder of pictures, or synthetic."
     )
 
 

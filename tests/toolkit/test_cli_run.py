@@ -113,8 +113,8 @@ def test_a_film_that_ends_early_is_told_and_is_no_failure(tmp_path: Path) -> Non
     ("arguments", "words"),
     [
         ([TINY, "--source", "nowhere.mp4"], "There is no file nowhere.mp4."),
-        ([TINY, "--source", "rtsp://host/"], "The source rtsp://host/ is not one that framestep reads."),
-        ([TINY, "--source", "synthetic", "--sink", "mqtt://host/x"], "The sink mqtt://host/x is not one"),
+        ([TINY, "--source", "ftp://host/"], "The source ftp://host/ is not one that framestep reads."),
+        ([TINY, "--source", "synthetic", "--sink", "mqqt://host/x"], "The sink mqqt://host/x is not one"),
         ([TINY, "--source", "synthetic", "--sink", "jsonl:/dev/full"], "/dev/full cannot be written (No space left"),
         ([__file__, "--source", "synthetic"], "test_cli_run.py"),
     ],
@@ -150,6 +150,43 @@ def test_a_signal_ends_it_in_good_order(number: signal.Signals) -> None:
     frames = [record["index"] for record in lines(whole) if "index" in record]
     assert frames == list(range(len(frames)))
     assert f"{len(frames)} frames; " in said
+
+
+def test_a_camera_that_is_away_is_waited_for_until_somebody_says_stop() -> None:
+    words = [*FRAMESTEP, "run", str(TINY), "--source", "/dev/v4l/by-id/usb-none", "--json"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        said = next(line for line in child.stderr if "backing off" in line)
+        child.send_signal(signal.SIGTERM)
+        rest = child.stderr.read()
+    assert child.returncode == 0
+    assert "/dev/v4l/by-id/usb-none is backing off: it cannot be opened (No such file or directory)" in said
+    assert "0 frames; " in rest
+
+
+def test_a_sink_of_a_camera_that_cannot_be_opened_is_tried_again_and_ends_nothing(tmp_path: Path) -> None:
+    sink = f"jsonl:{tmp_path}/nowhere/out.jsonl"
+    words = [*FRAMESTEP, "run", str(TINY), "--source", "/dev/v4l/by-id/usb-none", "--sink", sink]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        said = ""
+        while "is off" not in said or "backing off" not in said:
+            said += child.stderr.readline()
+        child.send_signal(signal.SIGTERM)
+        child.stderr.read()
+    assert child.returncode == 0
+    assert f"{sink} is off: {tmp_path}/nowhere/out.jsonl cannot be written (No such file or directory)." in said
+
+
+def test_no_password_of_a_source_is_said() -> None:
+    words = [*FRAMESTEP, "run", str(TINY), "--source", "rtsp://me:secret@127.0.0.1:9/x?key=secret", "--max-frames", "1"]
+    with subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
+        assert child.stderr is not None
+        said = next(line for line in child.stderr if "frames a second" in line)
+        child.send_signal(signal.SIGTERM)
+        said += child.stderr.read()
+    assert "rtsp://…@127.0.0.1:9/x?…" in said
+    assert "secret" not in said
 
 
 def test_a_reader_that_goes_away_ends_it_with_one_line() -> None:

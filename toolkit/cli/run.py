@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
     from runtime.sources import Source
     from runtime.stepper import Stepper
 
-STDOUT = "jsonl:-"
+STDOUT = "jsonl:-"  # runtime.sinks.STDOUT, without importing it here
+
+_PATIENCE_S = 20.0  # of a dry run, for the first frame
 
 SLOW = 0.1
 """From this part of repeated frames on, a source counts as slower than its model."""
@@ -33,9 +36,15 @@ SLOW = 0.1
     "--source",
     required=True,
     metavar="SRC",
-    help="A camera's number or /dev/videoN, a film, a folder of pictures, or synthetic.",
+    help="A camera's number or device, rtsp://…, http://…, a film, a folder of pictures, or synthetic.",
 )
-@click.option("--sink", "sinks", multiple=True, metavar="SINK", help="jsonl:- or jsonl:FILE; may be given again.")
+@click.option(
+    "--sink",
+    "sinks",
+    multiple=True,
+    metavar="SINK",
+    help="jsonl:-, jsonl:FILE, mqtt://HOST/TOPIC, mqtts://HOST/TOPIC or prometheus:PORT; docs/sinks.md tells more.",
+)
 @click.option("--json", "as_json", is_flag=True, help=f"A line of JSON a frame and an event on stdout: --sink {STDOUT}")
 @click.option("--max-frames", type=click.IntRange(min=1), help="Stop after so many; else at the source's end.")
 @click.option("--dry-run", is_flag=True, help="Load, open and step once, say what would happen, and stop.")
@@ -62,19 +71,28 @@ def command(
     """
     from runtime.engine import Engine
     from runtime.pipeline import Pipeline
-    from runtime.sinks import open_sink
+    from runtime.sinks import finish, open_queued, open_sink
+    from runtime.sinks.addresses import shown
     from runtime.sources import open_source
+    from runtime.sources.redaction import redacted
 
     wanted = dict.fromkeys((*sinks, STDOUT) if as_json else sinks)
     engine = Engine.open(file, interpreter=interpreter, threads=threads)
     stepper = engine.stepper()
     spec = engine.spec
     with ExitStack() as stack:
-        opened = stack.enter_context(open_source(source, spec))
-        outputs: list[Sink] = [stack.enter_context(open_sink(text)) for text in wanted]
+        opened = stack.enter_context(open_source(source, spec, tell=say))
+        outputs: list[Sink] = []
+        for text in wanted:
+            # A camera's frames do not wait for a sink; of a film nothing may be lost, so it waits, or ends.
+            queued = opened.live and not dry_run
+            sink = open_queued(text, spec, tell=say) if queued else open_sink(text, spec)
+            outputs.append(stack.enter_context(sink))
+        stack.callback(finish, outputs)
         say(
             f"{spec.name} ({spec.precision}) on {engine.interpreter_name} {engine.interpreter_version}, "
-            f"{source} at {spec.fps:g} frames a second, to {', '.join(wanted) or 'standard output'}"
+            f"{redacted(source)} at {spec.fps:g} frames a second, to "
+            f"{', '.join(map(shown, wanted)) or 'standard output'}"
         )
         if dry_run:
             _try_once(stepper, opened)
@@ -113,14 +131,19 @@ def _try_once(stepper: Stepper, source: Source) -> None:
     from runtime.errors import SourceError
     from runtime.preprocess import Preprocessor
 
+    # A camera that is away is waited for, when it counts; here it is enough to know.
+    given_up = threading.Timer(_PATIENCE_S, source.stop)
+    given_up.daemon = True
+    given_up.start()
     frame = next(iter(source.frames()), None)
+    given_up.cancel()
     if frame is None:
         raise SourceError("The source gives no frame. Name another one.")
     probabilities = stepper.step(Preprocessor(stepper.spec.input)(frame.picture))
     best = int(probabilities.argmax())
     say(
         f"dry run: a frame came and was stepped ({stepper.spec.labels[best]} {probabilities[best]:.2f}); "
-        "every sink is open; nothing was written"
+        "every sink can be opened; no prediction was written"
     )
 
 
