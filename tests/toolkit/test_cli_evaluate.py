@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,8 +111,6 @@ def test_a_recordings_folder_is_data_as_well(recording: Path) -> None:
 
 
 def test_a_run_tells_whether_it_was_trained_on_a_recording(recording: Path, run: Path) -> None:
-    from dataclasses import replace
-
     from toolkit.evaluation.subject import open_subject
 
     subject = open_subject(run)
@@ -166,8 +165,6 @@ def test_people_are_told_what_a_short_stream_can_say(recording: Path) -> None:
 
 
 def test_a_fitted_decision_is_stored_only_where_that_is_asked_for(run: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = Path(shutil.copytree(run, tmp_path / "run"))
     path = copy / "run.json"
     path.write_text(path.read_text().replace('"results": {}', '"results": {"val_accuracy": 0.5}'))
@@ -208,6 +205,81 @@ def test_an_artifacts_part_is_that_of_the_run_that_is_named(run: Path) -> None:
     held, part = load_part(subject, (), part=None, like=like)
     assert part == "validation"
     assert [clip.name for clip in held.clips] == [clip.name for clip in like.validation_dataset().clips]
+
+
+def made_of(run: Path, folder: Path, labels: tuple[str, ...], *sources: str) -> Path:
+    """A run of other data; its model was never trained."""
+    old = Run.load(Path(shutil.copytree(run, folder)))
+    config = replace(old.data.config, labels=labels, fps=15.0)
+    replace(old, name=folder.name, labels=labels, data=replace(old.data, sources=sources, config=config)).save()
+    return folder
+
+
+@pytest.fixture
+def united(clips: Path, recording: Path, run: Path, tmp_path: Path) -> Path:
+    """A run of clips and a recording."""
+    return made_of(run, tmp_path / "united", ("still", "left", "right", "both"), str(clips), str(recording.parent))
+
+
+def held_names(run: Path) -> list[str]:
+    return [clip.name for clip in Run.load(run).validation_dataset().clips]
+
+
+def test_of_some_of_a_runs_own_sources_what_it_held_out_is_taken(united: Path, clips: Path) -> None:
+    held = [name for name in held_names(united) if name.startswith(str(clips))]
+    assert 0 < len(held) < 6
+    found = answer(united, "--data", clips)
+    assert (found["part"], found["clips"]) == ("validation", len(held))
+    everything = answer(united, "--data", clips, "--part", "all")
+    assert (everything["part"], everything["clips"]) == ("all", 6)
+
+
+def test_of_an_artifact_s_too_where_its_run_is_named(united: Path, clips: Path) -> None:
+    path = united / "run.json"
+    path.write_text(path.read_text().replace('"width": 24', '"width": 16').replace('"height": 24', '"height": 12'))
+    held = [name for name in held_names(united) if name.startswith(str(clips))]
+    found = answer(GOLDEN, "--like", united, "--data", clips)
+    assert (found["part"], found["clips"]) == ("validation", len(held))
+    assert answer(GOLDEN, "--like", united, "--data", clips, "--part", "all")["clips"] == 6
+
+
+def test_people_are_told_that_only_what_was_held_out_is_taken(united: Path, clips: Path) -> None:
+    words = f"Of {clips} only what united held out is taken; --part all takes everything."
+    result = CliRunner().invoke(framestep, ["evaluate", str(united), "--data", str(clips)])
+    assert words in result.stderr
+    result = CliRunner().invoke(framestep, ["evaluate", str(united), "--data", str(clips), "--part", "all"])
+    assert "held out" not in result.stderr
+
+
+def test_digits_that_a_run_was_trained_on_with_others_are_those_that_it_held_out(
+    clips: Path, run: Path, tmp_path: Path
+) -> None:
+    (clips / "still").rename(clips / "right")
+    mixed = made_of(run, tmp_path / "mixed", LABELS, str(clips), "digits")
+    held = [name for name in held_names(mixed) if not name.startswith(str(clips))]
+    assert 0 < len(held) < len(held_names(mixed))
+    assert answer(mixed, "--data", "digits")["clips"] == len(held)
+
+
+@pytest.mark.parametrize("asked", ["the run", "an artifact like it"])
+def test_a_recording_that_a_run_held_nothing_out_of_is_taken_with_a_word(
+    united: Path, recording: Path, asked: str
+) -> None:
+    arguments = (united,) if asked == "the run" else (GOLDEN, "--like", united)
+    asking = ["evaluate", *map(str, arguments), "--data", str(recording.parent)]
+    result = CliRunner().invoke(framestep, asking)
+    assert result.exit_code == 0, result.stderr
+    assert result.stderr.count("this tells little of what it can do.") == 1
+    result = CliRunner().invoke(framestep, [*asking, "--part", "validation"])
+    assert result.exit_code == 1
+    assert f"united held out nothing of {recording.parent}. Name all that it was trained on" in result.stderr
+
+
+def test_own_data_beside_other_data_is_taken_with_a_word(united: Path, clips: Path, tmp_path: Path) -> None:
+    other = Path(shutil.copytree(clips, tmp_path / "other"))
+    result = CliRunner().invoke(framestep, ["evaluate", str(united), "--data", str(clips), "--data", str(other)])
+    assert result.exit_code == 0, result.stderr
+    assert f"{clips} is among what united was trained on: this tells little of what it can do." in result.stderr
 
 
 def test_labels_that_the_model_does_not_know_are_an_error(clips: Path) -> None:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--part",
     type=click.Choice(["validation", "all"]),
-    help="What of the data.  [default: what was held out of a run's own data and of digits, else all]",
+    help="What of the data.  [default: what was held out of a run's own sources and of digits, else all]",
 )
 @click.option(
     "--like", metavar="RUN", type=click.Path(path_type=Path), help="The run whose held-out part FILE is given."
@@ -160,7 +160,7 @@ def _evaluate_data(
 ) -> dict[str, Any]:
     from toolkit.evaluation.clips import evaluate_clips
     from toolkit.evaluation.recordings import recording_of
-    from toolkit.evaluation.subject import load_part
+    from toolkit.evaluation.subject import load_part, words_on
     from toolkit.training.run_folder import Run
 
     named = [_pair(text, subject.labels) for text in pairs]
@@ -170,7 +170,14 @@ def _evaluate_data(
     )
     if dataset.skipped:
         say(f"{len(dataset.skipped)} files left out: framestep data inspect names them.")
-    if not dataset.clips and len(dataset.streams) == 1:
+    is_stream = not dataset.clips and len(dataset.streams) == 1
+    origin = subject.run or run
+    # Of a stream of its own, a run is asked below.
+    if origin is not None and part is None and not (is_stream and subject.run):
+        words = words_on(origin, sources, taken)
+        if words is not None:
+            say(words)
+    if is_stream:
         return _evaluate_stream(subject, recording_of(subject, dataset.streams[0]), choice, show)
     total = len(dataset.clips)
     result = evaluate_clips(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections import defaultdict
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from runtime.errors import DatasetError
 from toolkit.data.dataset import DataConfig, Dataset
 from toolkit.data.digits import DIGITS
+from toolkit.data.finding import find
 from toolkit.data.loading import Progress, load_dataset
 from toolkit.data.splits import split
 from toolkit.evaluation.predictors import ArtifactPredictor, Predictor, StepModelPredictor
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
 
     from runtime.interpreter import Choice
     from runtime.spec import DecisionSpec, InputSpec, ResetSpec
+    from toolkit.data.dataset import Clip
 
 Part = Literal["validation", "all"]
 
@@ -106,7 +110,7 @@ def load_part(
         subject: the model.
         sources: data; () for the run's own.
         part: what of it; None for the part that was held out where that is known, else all. It is known of a run's own
-            data and of the digits.
+            data, all of it or some of its sources, and of the digits.
         like: a run whose division counts for an artifact.
         progress: see `load_dataset`.
 
@@ -117,10 +121,16 @@ def load_part(
         DatasetError: where it cannot be used.
     """
     run = subject.run or like
-    own = run is not None and (not sources or same_sources(sources, run.data.sources))
-    if run is not None and own and part != "all":
-        return run.validation_dataset(), "validation"
     named = tuple(sources) or (run.data.sources if run is not None else ())
+    if run is not None and part != "all" and set(_places(named)) <= set(_places(run.data.sources)):
+        held = _held_out(run, named)
+        if held.clips:
+            return held, "validation"
+        if part == "validation":
+            raise DatasetError(
+                f"{run.name} held out nothing of {', '.join(named)}. Name all that it was trained on, or data that it "
+                "has not seen."
+            )
     dataset = load_dataset(named, subject.data_config(), progress=progress)
     if part != "all" and dataset.sources == (DIGITS,):
         return split(dataset, seed=0)[1], "validation"
@@ -151,8 +161,43 @@ def _open_run(path: Path) -> Subject:
 
 def same_sources(some: Sequence[str], others: Sequence[str]) -> bool:
     """Whether two lists name the same data, in whatever order and from wherever."""
-    places, theirs = (
-        sorted(source if source == DIGITS else str(Path(source).resolve()) for source in sources)
-        for sources in (some, others)
-    )
-    return places == theirs
+    return sorted(_places(some)) == sorted(_places(others))
+
+
+def words_on(run: Run, sources: Sequence[str], part: Part) -> str | None:
+    """Say what a user should know of named data that a run was partly made of; None where that is nothing.
+
+    Args:
+        run: see `load_part`.
+        sources: as they were named.
+        part: what was taken without having been asked for.
+    """
+    shared = [source for source in sources if not set(_places([source])).isdisjoint(_places(run.data.sources))]
+    if not shared or same_sources(sources, run.data.sources):
+        return None
+    if part == "validation":
+        return f"Of {', '.join(shared)} only what {run.name} held out is taken; --part all takes everything."
+    return f"{', '.join(shared)} is among what {run.name} was trained on: this tells little of what it can do."
+
+
+def _places(sources: Sequence[str]) -> list[str]:
+    return [source if source == DIGITS else str(Path(source).resolve()) for source in sources]
+
+
+def _held_out(run: Run, sources: Sequence[str]) -> Dataset:
+    """Load what a run held out of some of its sources."""
+    held = run.validation_dataset()
+    if same_sources(sources, run.data.sources):
+        return held
+    named, holders = set(_places(sources)), defaultdict(set)
+    for source in set(_places(run.data.sources)) - {DIGITS}:
+        found = find(source, run.data.config.group_by)
+        for path in (*(clip.path for clip in found.clips), *(stream.path for stream in found.streams)):
+            holders[path.resolve()].add(source)
+
+    def is_named(clip: Clip) -> bool:
+        # The clips of a recording are named after it, and those of digits after no file.
+        film = Path(re.sub(r"\[\d+-\d+\]$", "", clip.name)).resolve()
+        return not named.isdisjoint(holders.get(film, {DIGITS}))
+
+    return replace(held, clips=tuple(clip for clip in held.clips if is_named(clip)), sources=tuple(sources))
