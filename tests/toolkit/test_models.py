@@ -118,6 +118,14 @@ def test_pictures_that_convolutions_use_up_are_refused() -> None:
         build_model(ModelConfig(preset="article", width=8, height=8, classes=2, depth=3))
 
 
+@pytest.mark.parametrize("filters", [None, (16, *([24] * 16), 640)])
+def test_mobilenets_batch_statistics_follow_a_short_training(filters: tuple[int, ...] | None) -> None:
+    config = ModelConfig(preset="mobilenet", input="rgb", width=32, height=32, classes=2, filters=filters)
+    encoder = build_model(config).get_layer("per_frame").layer
+    norms = [layer for layer in encoder.layers if isinstance(layer, tf_keras.layers.BatchNormalization)]
+    assert {layer.momentum for layer in norms} == {0.95}
+
+
 def test_mobilenet_takes_a_file_of_weights_and_no_other(tmp_path: Path) -> None:
     config = ModelConfig(preset="mobilenet", input="rgb", width=32, height=32, classes=2)
     assert (config.scale, config.offset) == (2 / 255, -1.0)

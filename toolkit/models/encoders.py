@@ -191,6 +191,9 @@ def _mobilenet(config: ModelConfig, pictures: Any, weights: Path | None) -> Any:
     )
     if config.filters is not None:
         backbone = _with_widths(backbone, config.filters)
+    for layer in backbone.layers:
+        if isinstance(layer, tf_keras.layers.BatchNormalization):
+            layer.momentum = _MOMENTUM  # its own of .999 is for a training of days
     if weights is not None:
         if not weights.is_file():
             raise ConfigError(f"{weights} does not exist. Name a file of MobileNetV2's weights.")
