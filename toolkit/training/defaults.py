@@ -30,7 +30,7 @@ class Defaults:
     batch: int = 4
     learning_rate: float = 0.006
     motion: float = 0.5
-    steps: int = 5500
+    steps: int = 5000
     digits_steps: int = 700
 
 
