@@ -24,9 +24,10 @@ SPARSITY = 0.8
 
 
 def alive(rng: np.random.Generator, weight: Any) -> Any:
-    """Draw a kernel that keeps its activations' size, as trained ones do."""
+    """Draw a kernel that keeps its activations' size, as trained ones do, or a vector of which no two are alike."""
     if weight.ndim < 2:
-        return weight
+        # Zeros would stand in a file once for all biases, and a trained network has none.
+        return weight + rng.normal(0, 0.1, weight.shape)
     # A depthwise kernel [rows, columns, channels, 1] sums over rows and columns alone.
     fan_in = np.prod(weight.shape[:2] if weight.shape[-1] == 1 else weight.shape[:-1])
     return rng.normal(0, np.sqrt(2 / fan_in), weight.shape)
