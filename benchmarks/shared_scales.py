@@ -1,9 +1,9 @@
 """What an int8 network would save, and lose, if all outputs of some of its convolutions shared one weight scale.
 
-    python benchmarks/shared_scales.py RUN [--frames 2000]
+    python benchmarks/shared_scales.py RUN [--frames 2000] [--precision mixed]
 
-Each row is another int8 network of the run: as framestep converts it, and with one scale for each 1x1 convolution that
-is named. Bytes are of the FlatBuffer, beside the float32 one's; agreement and error of the probabilities are with the
+Each row is another int8 (or mixed) network of the run: as framestep converts it, and with one scale for each 1x1
+convolution that is named. Bytes are of the FlatBuffer, beside the float32 one's; agreement and error of the probabilities are with the
 float model on what was held out; `weights` is how many times the squared error of those kernels grows by it, each
 output's error beside its own weights, mean of all outputs.
 """
@@ -85,6 +85,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("--frames", type=int, default=2000)
+    parser.add_argument("--precision", choices=["int8", "mixed"], default="int8")
     told = parser.parse_args()
 
     from converters.convert import convert, network_of, prepare
@@ -96,8 +97,10 @@ def main() -> None:
 
     # What fails is measured like the rest.
     gate = Gate(min_agreement=0, max_accuracy_drop=1)
-    piece = workpiece_of_run(Run.load(told.run), ConversionRequest(precision="int8", gate=gate, frames=told.frames))
-    config = replace(piece.config, precision="int8")
+    piece = workpiece_of_run(
+        Run.load(told.run), ConversionRequest(precision=told.precision, gate=gate, frames=told.frames)
+    )
+    config = replace(piece.config, precision=told.precision)
     reference = roll_reference(
         piece.step_model,
         piece.fidelity,
@@ -107,7 +110,9 @@ def main() -> None:
         frames=told.frames,
     )
     float_bytes = len(network_of(piece.step_model, "float32"))
-    prepared = prepare(piece.model, piece.step_model, config, calibration=piece.calibration, precisions=["int8"])
+    prepared = prepare(
+        piece.model, piece.step_model, config, calibration=piece.calibration, precisions=[told.precision]
+    )
     print(f"{'one scale for':<20}{'bytes':>10}{'ratio':>8}{'weights':>9}{'agreement':>11}{'rmse':>8}")
     with tempfile.TemporaryDirectory() as folder:
         for name, chosen in ROWS.items():
