@@ -3,9 +3,9 @@
     python benchmarks/shared_scales.py RUN [--frames 2000] [--precision mixed]
 
 Each row is another int8 (or mixed) network of the run: as framestep converts it, and with one scale for each 1x1
-convolution that is named. Bytes are of the FlatBuffer, beside the float32 one's; agreement and error of the probabilities are with the
-float model on what was held out; `weights` is how many times the squared error of those kernels grows by it, each
-output's error beside its own weights, mean of all outputs.
+convolution that is named. Bytes are of the FlatBuffer, beside the float32 one's; agreement and error of the
+probabilities are with the float model on what was held out; `weights` is how many times the squared error of those
+kernels grows by it, each output's error beside its own weights, mean of all outputs.
 """
 
 from __future__ import annotations
