@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -39,9 +40,14 @@ THIRD_PARTY_WARNINGS = (
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Pass over warnings that only other people's code can mend."""
+    """Pass over warnings that only other people's code can mend, and let children hear Ctrl-C.
+
+    A shell starts jobs in the background with SIGINT ignored, and children inherit that: tests that send it would wait.
+    """
     for line in THIRD_PARTY_WARNINGS:
         config.addinivalue_line("filterwarnings", line)
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
