@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -103,19 +104,23 @@ def test_a_reader_that_has_gone_is_one_line_that_says_so(monkeypatch: pytest.Mon
         stream.close()
 
 
-@pytest.fixture
+@contextmanager
 def little_room() -> Iterator[None]:
-    """Let no file of this process grow over 100 bytes: a disk that fills up in the middle of a line."""
+    """Let no file of this process grow over 100 bytes: a disk that fills up in the middle of a line.
+
+    Not as a fixture: what pytest writes between the phases of a test may go to a file as well.
+    """
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100, limits[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
 
 
-@pytest.mark.usefixtures("little_room")
 def test_a_line_that_does_not_fit_any_more_is_taken_back(tmp_path: Path) -> None:
     path = tmp_path / "out.jsonl"
-    with open_sink(f"jsonl:{path}") as sink:
+    with little_room(), open_sink(f"jsonl:{path}") as sink:
         sink.write({"index": 0, "label": "x" * 50})
         for _ in range(3):
             with pytest.raises(SinkError, match=r"cannot be written \(File too large\)"):
