@@ -138,9 +138,7 @@ class StepModel:
         Raises:
             FrameError: for frames of another shape or type.
         """
-        probabilities, lowest, highest, *after = self._trace(*self._arguments(frames, states, resets))
-        found = Trace(probabilities=probabilities.numpy(), lowest=lowest.numpy(), highest=highest.numpy())
-        return found, self._named(after)
+        return self._traced(self._trace(*self._arguments(frames, states, resets)))
 
     def observe(
         self,
@@ -153,9 +151,7 @@ class StepModel:
         Raises:
             FrameError: for frames of another shape or type.
         """
-        probabilities, lowest, highest, *after = self._observe(*self._arguments(frames, states, resets))
-        found = Trace(probabilities=probabilities.numpy(), lowest=lowest.numpy(), highest=highest.numpy())
-        return found, self._named(after)
+        return self._traced(self._observe(*self._arguments(frames, states, resets)))
 
     def simulate(
         self,
@@ -206,6 +202,11 @@ class StepModel:
         weights = [weight for layer in self._held.values() for weight in layer.weights]
         module.held = [weight if isinstance(weight, tf.Variable) else weight.value for weight in weights]
         tf.saved_model.save(module, str(folder), signatures={"step": module.step.get_concrete_function()})
+
+    def _traced(self, outputs: Sequence[Any]) -> tuple[Trace, dict[str, npt.NDArray[np.float32]]]:
+        probabilities, lowest, highest, *after = outputs
+        found = Trace(probabilities=probabilities.numpy(), lowest=lowest.numpy(), highest=highest.numpy())
+        return found, self._named(after)
 
     def _named(self, states: Sequence[Any]) -> dict[str, npt.NDArray[np.float32]]:
         return {state.name: value.numpy() for state, value in zip(self.states, states, strict=True)}
